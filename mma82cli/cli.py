@@ -1,0 +1,111 @@
+"""The command table, and the way from `mma82 COMMAND …` to an exit status.
+
+Only the chosen command's module is imported, so that `--version` and `--help` cost no more than an interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from mma82cli import __version__
+from mma82cli.records import DataError, WrongUsage
+
+COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
+    "labels": ("labels", "print a taxonomy, a label a line"),
+    "score": ("score", "every metric of the benchmark from predictions"),
+}
+
+USAGE = "usage: mma82 COMMAND [OPTION]... [FILE]..."
+EXAMPLE = "mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca"
+
+
+def help_text() -> str:
+    """What `mma82 --help` prints: usage, an example, and a line a command."""
+    width = max(map(len, COMMANDS)) + 2
+    rows = "\n".join(f"  {name:<{width}}{line}" for name, (_, line) in COMMANDS.items())
+    return (
+        f"{USAGE}\n\nThe MMA-82 micro-action benchmark as small tools over JSON Lines.\n\n"
+        f"Example:\n  {EXAMPLE}\n\nCommands:\n{rows}\n\n"
+        "  --version   print the version\n  --help, -h  print this; `mma82 COMMAND --help` says more\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status (0, 1 bad data, 2 wrong usage, 130 Ctrl-C, 141 closed pipe)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except (DataError, WrongUsage, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
+        print(f"{name}: {_one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, WrongUsage) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments:
+        print(f"{USAGE}\n`mma82 --help` lists the commands.", file=sys.stderr)
+        return 2
+    first = arguments[0]
+    if first in ("--version", "-V"):
+        return _print(f"mma82 {__version__}\n")
+    if first in ("--help", "-h", "help"):
+        if len(arguments) == 1:
+            return _print(help_text())
+        first, arguments = arguments[1], [arguments[1], "--help"]
+    if first not in COMMANDS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(first, COMMANDS, 1)
+        kind = "option" if first.startswith("-") else "command"
+        hint = f"did you mean '{near[0]}'?" if near else "`mma82 --help` lists the commands"
+        raise WrongUsage(f"no {kind} '{first}'; {hint}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that unfinished output is taken away
+    return _dispatch(first, arguments[1:])
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def typer_app(name: str):
+    """The one-command Typer application of `name`, whose module alone is imported."""
+    from importlib import import_module
+
+    import typer
+
+    function = import_module(f"mma82cli.commands.{COMMANDS[name][0]}").run
+    function.name = name
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    epilog = "Example:\n\n\b\n" + "\n".join("  " + line for line in function.example.strip().splitlines())
+    app.command(epilog=epilog, context_settings={"help_option_names": ["--help", "-h"]})(function)
+    return typer.main.get_command(app)
+
+
+def _dispatch(name: str, arguments: list[str]) -> int:
+    import typer
+
+    usage_error = typer.BadParameter.__mro__[1]  # click's UsageError, which newer typers carry within themselves
+    try:
+        status = typer_app(name).main(arguments, prog_name=f"mma82 {name}", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except usage_error as error:
+        raise WrongUsage(error.format_message()) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None

@@ -1,0 +1,1 @@
+"""The subcommands: a file each, with its options, its loop over records, and the text of its page."""

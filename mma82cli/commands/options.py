@@ -1,0 +1,100 @@
+"""What all commands share: the options that every one has, and how a function becomes a command.
+
+A command is a function `run(pipe, …its own options…)` with `@command(example=…)` above it. The decorator
+adds FILE…, -o, -q, --no-progress, --on-error and --debug, and hands the function a `Pipe`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+def choice(*values: str) -> type[Enum]:
+    """An option type that accepts just these words; the first is usually the default."""
+    return Enum("Choice", {v: v for v in values}, type=str)
+
+
+OnError = choice("stop", "skip")
+
+Files = Annotated[list[str], typer.Argument(metavar="[FILE]...", show_default=False, help="JSON Lines; none, or -: stdin")]
+OutputFile = Annotated[str, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="write here, atomically")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="no progress bar")]
+OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="skip: bad records go to stderr, the rest is done")]
+Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="seed of everything random")]
+TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", help="label set")]
+Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the truth")]
+Root = Annotated[str, typer.Option("--root", metavar="DIR", help="folder that 'video' paths are relative to")]
+
+
+def _parameter(name, annotation, default):
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+READS = [_parameter("files", Files, None)]
+SHARED = [
+    _parameter("output", OutputFile, None),
+    _parameter("quiet", Quiet, False),
+    _parameter("no_progress", NoProgress, False),
+    _parameter("debug", Debug, False),
+]
+CHECKS = [_parameter("on_error", OnErrorOption, OnError.stop)]
+
+
+def command(example: str, reads: bool = True) -> Callable:
+    """Makes `run(pipe, **options)` a command. `reads`: it takes FILEs of records (else it only writes).
+
+    The function may return an exit status; None is 0, or 1 where records were skipped.
+    """
+
+    def decorate(function):
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        extra = READS + SHARED + CHECKS if reads else SHARED
+        arguments = [p for p in own if isinstance(p.annotation.__metadata__[0], typer.models.ArgumentInfo)]
+        options = [p for p in own if p not in arguments]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in arguments + READS * reads + options]
+        parameters += [p for p in extra if p not in READS]
+
+        def call(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error=OnError.stop, **own_options):
+            from mma82cli.stream import Pipe
+
+            pipe = Pipe(call.name, files, output, quiet, not no_progress, on_error.value)
+            return run_in(pipe, function, own_options)
+
+        call.__doc__ = inspect.getdoc(function)
+        call.__signature__ = inspect.Signature(parameters)
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        call.example = example
+        return call
+
+    return decorate
+
+
+def run_in(pipe, function, options: dict) -> int:
+    """Runs a command over its pipe: output is complete, or it is as if it had never begun."""
+    try:
+        status = function(pipe, **options)
+        pipe.out.commit()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.filename is None:
+            error.filename = pipe.out.name
+        _abandon(pipe)
+        raise
+    except BaseException:
+        _abandon(pipe)
+        raise
+    return status or (1 if pipe.skipped else 0)
+
+
+def _abandon(pipe) -> None:
+    try:
+        pipe.out.abort()
+    except OSError:
+        pass  # the first error is the one to tell

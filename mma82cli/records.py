@@ -1,0 +1,108 @@
+"""What a record is: the checks of its fields, and the words of an error.
+
+A check takes a record (a dict read from one JSON line) and returns the field's value, or raises
+`DataError` with the value that was found and the value that was expected; the stream adds file and line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+MISSING = object()
+
+
+class DataError(Exception):
+    """The data are wrong (exit status 1). One line: what is wrong, with the value; what was expected."""
+
+
+class WrongUsage(Exception):
+    """The command was called wrongly (exit status 2)."""
+
+
+def show(value, limit: int = 60) -> str:
+    """`value` as JSON for a message, cut to `limit` characters."""
+    if value is MISSING:
+        return "missing"
+    try:
+        shown = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        shown = repr(value)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def wrong(field: str, value, expected: str) -> DataError:
+    """The error for a field whose value is not what it should be."""
+    return DataError(f"field '{field}' is {show(value)}; expected {expected}")
+
+
+def is_number(value) -> bool:
+    """True for a finite int or float (bool is neither)."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def text(record: dict, field: str, default=MISSING) -> str:
+    """A string that is not empty; `default` where the field is absent."""
+    value = record.get(field, default)
+    if value is default and default is not MISSING:
+        return value
+    if not isinstance(value, str) or not value:
+        raise wrong(field, value, "a string")
+    return value
+
+
+def number(record: dict, field: str, default=MISSING, above: float = -math.inf) -> float:
+    """A finite number greater than `above`; `default` where the field is absent."""
+    value = record.get(field, default)
+    if value is default and default is not MISSING:
+        return value
+    if not is_number(value) or value <= above:
+        bound = "" if above == -math.inf else f" above {above:g}"
+        raise wrong(field, value, f"a finite number{bound}")
+    return value
+
+
+def integer(record: dict, field: str, default=MISSING, least: int | None = None) -> int:
+    """An integer not below `least`; `default` where the field is absent."""
+    value = record.get(field, default)
+    if value is default and default is not MISSING:
+        return value
+    if type(value) is not int or (least is not None and value < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise wrong(field, value, f"an integer{bound}")
+    return value
+
+
+def span(record: dict) -> tuple[float, float]:
+    """`start` and `end` in seconds, 0 <= start < end."""
+    start, end = number(record, "start"), number(record, "end")
+    if start < 0:
+        raise wrong("start", start, "a time of at least 0 s")
+    if end <= start:
+        raise wrong("end", end, f"a time after 'start' ({start:g} s)")
+    return start, end
+
+
+def optional_span(record: dict) -> tuple[float, float | None]:
+    """The span of a clip in its file: (0, None) where the record has neither bound and so means the whole file."""
+    if record.get("start") is None and record.get("end") is None:
+        return 0.0, None
+    return span(record)
+
+
+def record_id(record: dict, labels=None) -> str:
+    """`id`, or else `VIDEO`, or `VIDEO#START-END#LABELID` for a segment (seconds with 3 decimals).
+
+    `labels` maps a label to its id (a `Taxonomy`'s `id`); without it the label's own text ends the name.
+    """
+    if "id" in record:
+        return text(record, "id")
+    video = text(record, "video")
+    if record.get("start") is None and record.get("end") is None:
+        return video
+    start, end = span(record)
+    name = f"{video}#{start:.3f}-{end:.3f}"
+    if record.get("label") is None:
+        return name
+    label = labels(record["label"]) if labels else record["label"]
+    return f"{name}#{label}"

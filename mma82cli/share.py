@@ -1,0 +1,48 @@
+"""Finds `share/mma82`: the taxonomies, layouts, recipes and models that come with the suite.
+
+Order: `$MMA82_SHARE`; `share/mma82` beside the package (a checkout, `pip install -e`, `--target`);
+`sys.prefix/share/mma82` (an installed wheel); the user base's `share/mma82` (`pip install --user`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from mma82cli.records import WrongUsage
+
+
+def share_dir() -> Path:
+    """The folder `share/mma82`. Raises WrongUsage where there is none."""
+    given = os.environ.get("MMA82_SHARE")
+    if given:
+        places = [Path(given)]
+    else:
+        import site
+
+        parent = Path(__file__).resolve().parent.parent
+        places = [parent / "share" / "mma82", Path(sys.prefix) / "share" / "mma82"]
+        if site.ENABLE_USER_SITE:
+            places.append(Path(site.getuserbase()) / "share" / "mma82")
+    for place in places:
+        if place.is_dir():
+            return place
+    raise WrongUsage("no share/mma82 in " + ", ".join(map(str, places)) + "; set MMA82_SHARE to where it is")
+
+
+def find(kind: str, name: str, suffix: str) -> Path:
+    """The file that `name` stands for: a path if it looks like one or exists, else `share/mma82/KIND/NAME.SUFFIX`.
+
+    Raises WrongUsage naming what is built in.
+    """
+    if name.endswith(suffix) or os.sep in name:
+        if not os.path.isfile(name):
+            raise WrongUsage(f"{name}: No such file or directory")
+        return Path(name)
+    folder = share_dir() / kind
+    path = folder / (name + suffix)
+    if not path.is_file():
+        built_in = ", ".join(sorted(p.name.removesuffix(suffix) for p in folder.glob("*" + suffix)))
+        raise WrongUsage(f"no {kind} '{name}'; built in: {built_in}; or give a {suffix} file")
+    return path

@@ -1,0 +1,250 @@
+"""JSON Lines in and out: line numbers, atomic output, closed pipes, progress.
+
+A command holds one `Pipe`. Lines come with the place they were read at, so that every error names it;
+output is flushed before each read that may block, so a record leaves as soon as it can at no cost a record.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import orjson
+
+from mma82cli.records import DataError, WrongUsage
+
+BOM = b"\xef\xbb\xbf"
+BUFFER = 1 << 18
+WRITE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+
+
+class Line(NamedTuple):
+    """A record and where it was read: `file` as named by the user (`<stdin>`), `number` from 1."""
+
+    record: dict
+    file: str
+    number: int
+
+
+def parse(raw: bytes, file: str, number: int) -> dict:
+    """The object on one line. Raises DataError that begins with FILE:LINE[:COLUMN]."""
+    if number == 1 and raw.startswith(BOM):
+        raw = raw[len(BOM) :]
+    try:
+        record = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{file}:{number}:{_explain(raw, error)}") from None
+    if type(record) is not dict:
+        kind = {list: "an array", str: "a string", type(None): "null", bool: "a boolean"}.get(type(record), "a number")
+        raise DataError(f"{file}:{number}: found {kind}; expected one JSON object a line")
+    return record
+
+
+def _explain(raw: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as bad:
+        return f"{bad.start + 1}: bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text"
+    if raw.strip() in (b"{", b"["):
+        return f"{error.colno}: broken JSON; expected one object a line (`jq -c .` makes lines of pretty-printed JSON)"
+    return f"{error.colno}: broken JSON ({error.msg}); expected one JSON object a line"
+
+
+class _Source(io.FileIO):
+    """A file whose every read is announced, so that output waiting in a buffer can leave first."""
+
+    def __init__(self, file, before: Callable[[], None], **options):
+        super().__init__(file, "rb", **options)
+        self._before = before
+
+    def readinto(self, buffer):
+        self._before()
+        return super().readinto(buffer)
+
+
+class Input:
+    """The lines of the FILEs in order; no FILE, or `-`, is standard input; gzip is read as it is."""
+
+    def __init__(self, files: list[str] | None, before: Callable[[], None] = lambda: None):
+        self.files = list(files or ["-"])
+        self._before = before
+        if "-" in self.files and sys.stdin is not None and sys.stdin.isatty():
+            raise WrongUsage("standard input is a terminal; give a FILE, or pipe records in (--help shows how)")
+
+    def __iter__(self) -> Iterator[tuple[str, int, bytes]]:
+        """(file, line number, bytes) of every line that is not blank."""
+        for file, lines in self.by_file():
+            try:
+                for number, raw in enumerate(lines, 1):
+                    if raw.strip():
+                        yield file, number, raw
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{file}: damaged gzip data ({error})") from None
+
+    def by_file(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """(name, open binary file) of every FILE in turn, for loops that count their own lines."""
+        for file in self.files:
+            name = "<stdin>" if file == "-" else file
+            try:
+                raw = _Source(0, self._before, closefd=False) if file == "-" else _Source(file, self._before)
+            except OSError as error:
+                raise DataError(f"{name}: {error.strerror}") from None
+            buffered = io.BufferedReader(raw, BUFFER)
+            with buffered:
+                try:
+                    zipped = buffered.peek(2)[:2] == b"\x1f\x8b"
+                except OSError as error:  # a directory opens and then can't be read
+                    raise DataError(f"{name}: {error.strerror}") from None
+                yield name, io.BufferedReader(gzip.GzipFile(fileobj=buffered), BUFFER) if zipped else buffered
+
+
+class Output:
+    """Bytes to stdout, or to a file that is replaced only when `commit` is reached."""
+
+    def __init__(self, path: str | None = None):
+        self.path, self._temporary = path, None
+        self.name = path or "<stdout>"
+        if path is None:
+            self._file = io.BufferedWriter(io.FileIO(1, "wb", closefd=False), BUFFER)
+        elif os.path.exists(path) and not os.path.isfile(path):  # a device or a named pipe can't be replaced
+            self._file = open(path, "wb")
+        else:
+            folder, base = os.path.split(os.path.abspath(path))
+            handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
+            os.fchmod(handle, 0o666 & ~_umask())
+            self._file = os.fdopen(handle, "wb", BUFFER)
+        self.write = self._file.write
+        self._zip = None
+        if path and path.endswith(".gz"):
+            self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
+            self.write = self._zip.write
+
+    def flush(self) -> None:
+        """Lets what is buffered leave, where somebody reads as we write (not for a file that isn't there yet)."""
+        if self._temporary is None:
+            self._file.flush()
+
+    def commit(self) -> None:
+        """Completes the output; from here on the file is the new one."""
+        if self._zip:
+            self._zip.close()
+        self._file.flush()
+        if self._temporary:
+            os.fsync(self._file.fileno())
+            os.replace(self._temporary, self.path)
+            self._temporary = None
+        if self.path is not None:
+            self._file.close()
+
+    def abort(self) -> None:
+        """Forgets an unfinished file. Lines already written to stdout leave: they are whole."""
+        if self._temporary:
+            self._file.close()
+            os.unlink(self._temporary)
+            self._temporary = None
+        else:
+            self._file.flush()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+class Pipe:
+    """What a command holds: records in, records out, words to the person on stderr.
+
+    command    its name, for messages
+    files      the FILE arguments
+    output     `-o FILE`, or None for stdout
+    quiet      nothing on stderr but errors
+    progress   False hides the bar
+    on_error   "stop" at the first bad record, or "skip" it and tell stderr
+    """
+
+    def __init__(self, command, files=None, output=None, quiet=False, progress=True, on_error="stop"):
+        self.command, self.files, self.quiet, self.on_error = command, files, quiet, on_error
+        self.bar = progress and not quiet and sys.stderr is not None and sys.stderr.isatty()
+        self.out = Output(output)
+        self.skipped = 0
+
+    # -- in ------------------------------------------------------------------------------------------------
+
+    def input(self) -> Input:
+        """The raw lines, for a command with a loop of its own."""
+        return Input(self.files, self.out.flush)
+
+    def lines(self) -> Iterator[Line]:
+        """Every record with its place; a line that is no object is reported or skipped."""
+        for file, number, raw in self.input():
+            try:
+                yield Line(parse(raw, file, number), file, number)
+            except DataError as error:
+                self._bad(str(error), file, number, raw.decode("utf-8", "replace").strip())
+
+    def read(self, check: Callable[[dict], object] | None = None) -> Iterator[dict]:
+        """Every record, after `check` has raised DataError on the bad ones."""
+        for line in self.lines():
+            if check is not None:
+                try:
+                    check(line.record)
+                except DataError as error:
+                    self.reject(line, error)
+                    continue
+            yield line.record
+
+    def reject(self, line: Line, error: Exception | str) -> None:
+        """A record turns out bad: stop with its place, or under `--on-error skip` set it aside."""
+        self._bad(f"{line.file}:{line.number}: {error}", line.file, line.number, line.record)
+
+    def _bad(self, message: str, file: str, number: int, record) -> None:
+        if self.on_error != "skip":
+            raise DataError(message)
+        self.skipped += 1
+        fault = {"error": message, "file": file, "line": number, "record": record}
+        self._say(orjson.dumps(fault).decode())
+
+    # -- out -----------------------------------------------------------------------------------------------
+
+    def write(self, record) -> None:
+        """One record as a line. Numpy arrays are written as lists; they must be contiguous and finite."""
+        self.out.write(orjson.dumps(record, option=WRITE))
+
+    def filter(self, work: Callable[[dict], dict | None]) -> None:
+        """Writes `work(record)` for each record, in order, as soon as it can; None drops the record."""
+        for line in self.lines():
+            try:
+                result = work(line.record)
+            except DataError as error:
+                self.reject(line, error)
+                continue
+            if result is not None:
+                self.write(result)
+
+    # -- to the person -------------------------------------------------------------------------------------
+
+    def note(self, message: str) -> None:
+        """Tells the person something; `-q` silences it."""
+        if not self.quiet:
+            self._say(f"mma82 {self.command}: {message}")
+
+    def _say(self, text: str) -> None:
+        if self.bar:
+            from tqdm import tqdm
+
+            tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def progress(self, iterable=None, total: int | None = None, unit: str = "rec"):
+        """A progress bar (tqdm) on stderr where that is a terminal; elsewhere it does nothing."""
+        from tqdm import tqdm
+
+        return tqdm(iterable, total=total, unit=" " + unit, disable=not self.bar, file=sys.stderr, leave=False)

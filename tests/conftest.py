@@ -1,0 +1,70 @@
+"""Fixtures: `run` calls the suite as a user does; `shared` is the folder of reference data, where it is present."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+class Result:
+    """What a command left: exit status, stdout and stderr as text."""
+
+    def __init__(self, done: subprocess.CompletedProcess):
+        self.code, self.out, self.err = done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    @property
+    def records(self) -> list[dict]:
+        """stdout as records."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def as_lines(records) -> bytes:
+    """Records as JSON Lines."""
+    return b"".join(json.dumps(r, ensure_ascii=False).encode() + b"\n" for r in records)
+
+
+@pytest.fixture(scope="session")
+def run():
+    """run(*arguments, stdin=bytes|str|list of records, env=…, cwd=…) -> Result."""
+
+    def call(*arguments, stdin=b"", env=None, cwd=None, timeout=300):
+        if isinstance(stdin, str):
+            stdin = stdin.encode()
+        elif isinstance(stdin, list):
+            stdin = as_lines(stdin)
+        return Result(
+            subprocess.run(
+                [str(ROOT / "bin" / "mma82"), *map(str, arguments)],
+                input=stdin, capture_output=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=timeout,
+            )
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference data; the test is skipped where they are absent."""
+    if not SHARED.is_dir():
+        pytest.skip("no reference data beside the checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def jsonl():
+    """jsonl(path) -> list of records, gzip or not."""
+
+    def read(path) -> list[dict]:
+        opener = gzip.open if str(path).endswith(".gz") else open
+        with opener(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+
+    return read
