@@ -13,7 +13,14 @@ MISSING = object()
 
 
 class DataError(Exception):
-    """The data are wrong (exit status 1). One line: what is wrong, with the value; what was expected."""
+    """The data are wrong (exit status 1). One line: what is wrong, with the value; what was expected.
+
+    `column` (from 1) is where on its line the fault lies, if that is known; the stream adds file and line.
+    """
+
+    def __init__(self, message: str, column: int | None = None):
+        super().__init__(message)
+        self.column = column
 
 
 class WrongUsage(Exception):

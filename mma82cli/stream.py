@@ -32,28 +32,28 @@ class Line(NamedTuple):
     number: int
 
 
-def parse(raw: bytes, file: str, number: int) -> dict:
-    """The object on one line. Raises DataError that begins with FILE:LINE[:COLUMN]."""
+def parse(raw: bytes, number: int) -> dict:
+    """The object on one line. Raises DataError with the column."""
     if number == 1 and raw.startswith(BOM):
         raw = raw[len(BOM) :]
     try:
         record = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise DataError(f"{file}:{number}:{_explain(raw, error)}") from None
+        raise _explained(raw, error) from None
     if type(record) is not dict:
         kind = {list: "an array", str: "a string", type(None): "null", bool: "a boolean"}.get(type(record), "a number")
-        raise DataError(f"{file}:{number}: found {kind}; expected one JSON object a line")
+        raise DataError(f"found {kind}; expected one JSON object a line")
     return record
 
 
-def _explain(raw: bytes, error: orjson.JSONDecodeError) -> str:
+def _explained(raw: bytes, error: orjson.JSONDecodeError) -> DataError:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as bad:
-        return f"{bad.start + 1}: bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text"
+        return DataError(f"bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text", bad.start + 1)
     if raw.strip() in (b"{", b"["):
-        return f"{error.colno}: broken JSON; expected one object a line (`jq -c .` makes lines of pretty-printed JSON)"
-    return f"{error.colno}: broken JSON ({error.msg}); expected one JSON object a line"
+        return DataError("broken JSON; expected one object a line (`jq -c .` makes lines of pretty-printed JSON)", error.colno)
+    return DataError(f"broken JSON ({error.msg}); expected one JSON object a line", error.colno)
 
 
 class _Source(io.FileIO):
@@ -113,7 +113,7 @@ class Output:
         if path is None:
             self._file = io.BufferedWriter(io.FileIO(1, "wb", closefd=False), BUFFER)
         elif os.path.exists(path) and not os.path.isfile(path):  # a device or a named pipe can't be replaced
-            self._file = open(path, "wb")
+            self._file = open(path, "wb")  # noqa: SIM115
         else:
             folder, base = os.path.split(os.path.abspath(path))
             handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
@@ -185,9 +185,11 @@ class Pipe:
         """Every record with its place; a line that is no object is reported or skipped."""
         for file, number, raw in self.input():
             try:
-                yield Line(parse(raw, file, number), file, number)
+                record = parse(raw, number)
             except DataError as error:
-                self._bad(str(error), file, number, raw.decode("utf-8", "replace").strip())
+                self.reject(Line(raw.decode("utf-8", "replace").strip(), file, number), error)
+            else:
+                yield Line(record, file, number)
 
     def read(self, check: Callable[[dict], object] | None = None) -> Iterator[dict]:
         """Every record, after `check` has raised DataError on the bad ones."""
@@ -202,13 +204,12 @@ class Pipe:
 
     def reject(self, line: Line, error: Exception | str) -> None:
         """A record turns out bad: stop with its place, or under `--on-error skip` set it aside."""
-        self._bad(f"{line.file}:{line.number}: {error}", line.file, line.number, line.record)
-
-    def _bad(self, message: str, file: str, number: int, record) -> None:
+        column = getattr(error, "column", None)
+        place = f"{line.file}:{line.number}:{column}" if column else f"{line.file}:{line.number}"
         if self.on_error != "skip":
-            raise DataError(message)
+            raise DataError(f"{place}: {error}")
         self.skipped += 1
-        fault = {"error": message, "file": file, "line": number, "record": record}
+        fault = {"error": f"{place}: {error}", "file": line.file, "line": line.number, "record": line.record}
         self._say(orjson.dumps(fault).decode())
 
     # -- out -----------------------------------------------------------------------------------------------

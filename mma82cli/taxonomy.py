@@ -24,25 +24,21 @@ class Taxonomy:
         return len(self.names)
 
     @cached_property
-    def _ids(self) -> dict:
-        ids = {}
-        for i, others in enumerate(self.aliases):
-            ids.update({a: i for a in others} | {a.casefold(): i for a in others})
-        ids.update({n.casefold(): i for i, n in enumerate(self.names)})
-        ids.update({n: i for i, n in enumerate(self.names)})
-        return ids
+    def ids(self) -> dict:
+        """{name, alias or id: id}; names and aliases as written and in lower case."""
+        aliases = {form: i for i, others in enumerate(self.aliases) for a in others for form in (a.casefold(), a)}
+        names = {form: i for i, name in enumerate(self.names) for form in (name.casefold(), name)}
+        return aliases | names | {i: i for i in range(len(self.names))}
 
     def id(self, label, field: str = "label") -> int:
         """The id of a label given as its name or an alias (any case) or its id. Raises DataError."""
+        found = None
         if type(label) is int:
-            if 0 <= label < len(self.names):
-                return label
+            found = self.ids.get(label)
         elif isinstance(label, str):
-            found = self._ids.get(label)
-            if found is None:
-                found = self._ids.get(label.casefold())
-            if found is not None:
-                return found
+            found = self.ids.get(label, self.ids.get(label.casefold()))
+        if found is not None:
+            return found
         raise wrong(field, label, f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias)")
 
     def to_json(self) -> dict:
@@ -86,3 +82,11 @@ def load_taxonomy(name: str = "mma82") -> Taxonomy:
         return from_json(data)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def load_definitions(taxonomy: Taxonomy) -> dict[str, dict]:
+    """{label: {"definition", "bounds", "confused_with"}} where the taxonomy comes with them, else {}."""
+    path = share.share_dir() / "taxonomy" / f"{taxonomy.name.removesuffix('-fig3')}.definitions.json"
+    if not path.is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))

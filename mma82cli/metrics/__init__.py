@@ -1,0 +1,1 @@
+"""Every number of the benchmark: arrays in, numbers out."""

@@ -1,0 +1,246 @@
+"""Records with `scores` or `topk`, read in batches of arrays, at little more than the cost of parsing them.
+
+The loop takes the straight way while all is well; a line that trips it is looked at again, slowly, by
+`Predictions.check`, which says exactly what is wrong with it or finds the odd but valid form.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from mma82cli.records import DataError, is_number, record_id, show, wrong
+from mma82cli.stream import Line, Pipe, parse
+from mma82cli.taxonomy import Taxonomy
+
+BATCH = 4096
+_LABEL_TYPES = (str, int)  # a bool or 1.0 would pass for an id in a look-up
+
+
+@dataclass
+class Batch:
+    """N predictions: `labels` (N,) true ids, `scores` (N, C) (`topk` leaves -inf), `ids`, and `groups`, the values of --by."""
+
+    labels: np.ndarray
+    scores: np.ndarray
+    ids: list[str]
+    groups: list[tuple]
+
+
+class Seen:
+    """Finds an id that was read before, at 8 bytes an id for its fingerprint and 8 for its line.
+
+    Sorted runs of fingerprints, each at least twice as long as the next, so that a look-up is a few binary
+    searches and every fingerprint is merged only log(N) times.
+    """
+
+    def __init__(self):
+        self._runs: list[np.ndarray] = []  # sorted
+        self._order: list[tuple[np.ndarray, np.ndarray]] = []  # fingerprints and places as they came
+
+    def find(self, keys: list, places: list[int]) -> dict[int, int]:
+        """{index into `keys`: place of the first occurrence} for the keys seen before; the others are remembered."""
+        prints = np.fromiter(map(hash, keys), np.int64, len(keys))
+        again = np.zeros(len(keys), bool)
+        for run in self._runs:
+            again |= run[np.minimum(np.searchsorted(run, prints), len(run) - 1)] == prints
+        first = np.zeros(len(keys), bool)
+        first[np.unique(prints, return_index=True)[1]] = True
+        again |= ~first
+        where = np.asarray(places, np.int64)
+        repeated = {int(i): self._place(prints, where, int(i)) for i in np.flatnonzero(again)}
+        self._order.append((prints[~again], where[~again]))
+        self._runs.append(np.sort(prints[~again]))
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            self._runs.append(np.sort(np.concatenate([self._runs.pop(), self._runs.pop()]), kind="stable"))
+        return repeated
+
+    def _place(self, prints: np.ndarray, where: np.ndarray, index: int) -> int:
+        for old, places in [*self._order, (prints, where)]:
+            hit = np.flatnonzero(old == prints[index])
+            if len(hit):
+                return int(places[hit[0]])
+        raise AssertionError("a repeated fingerprint has a first one")
+
+
+class Predictions:
+    """Reads the predictions of a pipe.
+
+    taxonomy  what `scores` follow; target: the field that holds the truth
+    split     only records of this split
+    by        fields whose values make the groups
+    truth     {id: record}, where predictions carry no truth of their own
+    softmax   turns logits into probabilities (only sums need it)
+    """
+
+    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, target="label", split=None, by=(), truth=None, softmax=False):
+        self.pipe, self.taxonomy, self.target, self.split, self.by = pipe, taxonomy, target, split, tuple(by)
+        self.truth, self.softmax = truth, softmax
+        self.other_taxonomies: set[str] = set()  # named by records, and not ours
+        self.counts: list[Line] = []  # lines of `score --counts` met on the way
+        self._scored: set[str] = set()
+        self._odd = truth is not None or softmax  # records that the straight way does not suit
+        self._name, self._label_ids = taxonomy.name, taxonomy.ids
+        self._pack = struct.Struct(f"{len(taxonomy)}d")
+        self._places: list[tuple[int, str]] = []  # (place of a file's line 0, name)
+        self._seen = Seen()
+
+    def batches(self) -> Iterator[Batch]:
+        """The predictions in order, BATCH at a time. Raises DataError, with its place, unless bad records are skipped."""
+        rows, base = _Rows(self._pack.size), 0
+        for file, lines in self.pipe.input().by_file():
+            self._places.append((base, file))
+            number = 0
+            for number, raw in enumerate(lines, 1):
+                if self._add(rows, raw, file, number, base + number) and len(rows.keys) == BATCH:
+                    yield from self._finish(rows)
+                    rows = _Rows(self._pack.size)
+            base += number
+        if rows.keys:
+            yield from self._finish(rows)
+
+    def _add(self, rows: _Rows, raw: bytes, file: str, number: int, place: int) -> bool:
+        """Adds one line to the batch; False where it holds nothing to score."""
+        try:
+            record = orjson.loads(raw)
+            if self._odd or "run" in record or record.get("taxonomy", self._name) != self._name:
+                return self._add_slowly(rows, raw, file, number, place)
+            if self.split is not None and record["split"] != self.split:
+                return False
+            label, name = record[self.target], record["id"]
+            if type(name) is not str or type(label) not in _LABEL_TYPES:
+                return self._add_slowly(rows, raw, file, number, place)
+            label = self._label_ids[label]
+            self._pack.pack_into(rows.scores, len(rows.keys) * self._pack.size, *record["scores"])
+            if self.by:
+                rows.groups.append(self._group(record))
+        except (ValueError, TypeError, KeyError, AttributeError, struct.error, DataError):
+            return self._add_slowly(rows, raw, file, number, place)
+        rows.labels.append(label)
+        rows.keys.append(name)
+        rows.places.append(place)
+        return True
+
+    def _add_slowly(self, rows: _Rows, raw: bytes, file: str, number: int, place: int) -> bool:
+        if not raw.strip():
+            return False
+        record = raw.decode("utf-8", "replace").strip()
+        try:
+            record = parse(raw, number)
+            if "counts" in record:
+                self.counts.append(Line(record, file, number))
+                return False
+            record = self._joined(record)
+            if self.split is not None and record.get("split") != self.split:
+                return False
+            label = self.taxonomy.id(record.get(self.target), self.target)
+            scores = self.check(record)
+            name, group = record_id(record, self.taxonomy.id), self._group(record)
+        except DataError as error:
+            self.pipe.reject(Line(record, file, number), error)
+            return False
+        self._pack.pack_into(rows.scores, len(rows.keys) * self._pack.size, *scores)
+        rows.labels.append(label)
+        rows.keys.append((name, show(record["run"])) if "run" in record else name)
+        rows.places.append(place)
+        rows.groups.append(group)
+        return True
+
+    def _group(self, record: dict) -> tuple:
+        values = tuple(record.get(field) for field in self.by)
+        for field, value in zip(self.by, values, strict=True):
+            if value is not None and type(value) not in (str, int, float):
+                raise wrong(field, value, "a string or a number to group by")
+        return values
+
+    def _joined(self, record: dict) -> dict:
+        if self.truth is None:
+            return record
+        name = record_id(record, self.taxonomy.id)
+        if name not in self.truth:
+            raise DataError(f"id {show(name)} is not in the truth")
+        self._scored.add(name)
+        return {**record, **self.truth[name]}
+
+    def missing(self) -> list[str]:
+        """Ids of the truth that no prediction was read for."""
+        wanted = (self.truth or {}).items()
+        return [n for n, t in wanted if n not in self._scored and (self.split is None or t.get("split") == self.split)]
+
+    def check(self, record: dict) -> list[float]:
+        """The scores of a record, (C,) in id order; `topk` gives ranks, -inf for what it leaves out. Raises DataError."""
+        classes = len(self.taxonomy)
+        named = record.get("taxonomy")
+        if named not in (None, self.taxonomy.name):
+            self.other_taxonomies.add(str(named))
+        if "scores" not in record and "topk" in record:
+            return self._from_topk(record["topk"])
+        scores = record.get("scores")
+        if not isinstance(scores, list):
+            raise wrong("scores", scores, f"a list of {classes} numbers")
+        if len(scores) != classes:
+            raise DataError(f"field 'scores' has {len(scores)} values; expected {classes}, one a label of {self.taxonomy.name}")
+        for i, value in enumerate(scores):
+            if not is_number(value):
+                raise DataError(f"field 'scores' has {show(value)} at place {i}; expected a finite number")
+        if self.softmax and record.get("scores_kind") == "logits":
+            powers = np.exp(np.array(scores) - max(scores))
+            return (powers / powers.sum()).tolist()
+        return scores
+
+    def _from_topk(self, topk) -> list[float]:
+        if not isinstance(topk, list) or not topk or not all(isinstance(pair, list) and len(pair) == 2 for pair in topk):
+            raise wrong("topk", topk, "a list of [label, score], best first")
+        scores = [float("-inf")] * len(self.taxonomy)
+        for place, (label, _) in enumerate(topk):
+            scores[self.taxonomy.id(label, "topk")] = -float(place)
+        return scores
+
+    def _finish(self, rows: _Rows) -> Iterator[Batch]:
+        n = len(rows.keys)
+        scores = np.frombuffer(rows.scores, np.float64, n * len(self.taxonomy)).reshape(n, -1)
+        repeated = self._seen.find(rows.keys, rows.places)
+        for index, first in repeated.items():
+            file, number = self._where(rows.places[index])
+            before = ":".join(map(str, self._where(first)))
+            message = f"id {show(rows.keys[index])} was given before, at {before}; ids must differ"
+            self.pipe.reject(Line({"id": rows.keys[index]}, file, number), message)
+        keep = np.setdiff1d(np.arange(n), list(repeated)) if repeated else slice(None)
+        kept = range(n) if not repeated else keep
+        ids = [key if type(key) is str else key[0] for key in (rows.keys[i] for i in kept)]
+        groups = [rows.groups[i] for i in kept] if self.by else [()] * len(ids)
+        yield Batch(np.array(rows.labels)[keep], scores[keep], ids, groups)
+
+    def _where(self, place: int) -> tuple[str, int]:
+        base, file = next(p for p in reversed(self._places) if p[0] < place)
+        return file, place - base
+
+
+class _Rows:
+    """A batch being filled."""
+
+    def __init__(self, row_bytes: int):
+        self.scores = bytearray(BATCH * row_bytes)
+        self.labels: list[int] = []
+        self.keys: list[str | tuple[str, str]] = []  # id, or id and run
+        self.places: list[int] = []
+        self.groups: list[tuple] = []
+
+
+def load_truth(path: str, taxonomy: Taxonomy, target: str) -> dict[str, dict]:
+    """{id: record} of a truth file, its labels checked. Raises DataError with the place."""
+    pipe, truth = Pipe("score", [path]), {}
+    for line in pipe.lines():
+        try:
+            name = record_id(line.record, taxonomy.id)
+            taxonomy.id(line.record.get(target), target)
+            if name in truth:
+                raise DataError(f"id {show(name)} was given before; ids must differ")
+        except DataError as error:
+            pipe.reject(line, error)
+        truth[name] = {k: v for k, v in line.record.items() if k not in ("keypoints", "scores", "topk", "taxonomy")}
+    return truth
