@@ -1,0 +1,132 @@
+"""Reading checkpoints: ours (safetensors with the recipe, taxonomy and layout in its metadata) or a peer's .pth.
+
+Ours: the safetensors metadata key "mma82" holds a JSON object {"recipe": {…flat recipe…}, "taxonomy": {…}, "layout": name,
+"version": …}. A peer's file goes through torch's restricted reader, which runs no code from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mma82cli.records import DataError, WrongUsage
+
+METADATA = "mma82"  # the key in a safetensors file's metadata
+SHOWN = 3  # keys named for each kind of misfit
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds: tensors by name, and (ours only) the recipe, the taxonomy as its JSON, and the layout's name."""
+
+    state: dict[str, Tensor]
+    recipe: dict = field(default_factory=dict)
+    taxonomy: dict | None = None
+    layout: str | None = None
+    version: str | None = None
+
+
+def read(path) -> Checkpoint:
+    """The checkpoint at `path`: a .safetensors, .pth or .pt file, or a run's folder (its best.safetensors).
+
+    Tensors are on the CPU. Raises WrongUsage where there is no such file, DataError where it is no checkpoint.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if not path.is_file():
+        raise WrongUsage(f"{path}: No such file or directory")
+    with path.open("rb") as file:
+        start = file.read(16)
+    # safetensors: 8 bytes of length, then a JSON header. Contents decide, not the name.
+    return _read_safetensors(path) if start[8:9] == b"{" else Checkpoint(_read_torch(path))
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = (file.metadata() or {}).get(METADATA, "{}")
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        about = json.loads(metadata)
+        recipe = about.get("recipe") or {}
+        return Checkpoint(state, dict(recipe), about.get("taxonomy"), about.get("layout"), about.get("version"))
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a sound safetensors file ({_line(error)})") from None
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        data = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
+        reason = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {reason[1]}" if reason else _line(error)
+        expected = "safetensors, or a .pth of tensors and plain values"
+        raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
+    return _unwrap(data, path)
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _unwrap(data, path) -> dict[str, Tensor]:
+    """The tensors out of {"state_dict" | "model": {…}} and from behind the prefix `module.`."""
+    for _ in range(2):
+        for key in ("state_dict", "model"):
+            if isinstance(data, dict) and isinstance(data.get(key), dict):
+                data = data[key]
+    if not isinstance(data, dict) or not any(isinstance(value, Tensor) for value in data.values()):
+        raise DataError(f"{path}: holds no tensors by name; expected a state dict, perhaps under 'state_dict' or 'model'")
+    state = {key: value for key, value in data.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def fill(model: nn.Module, state: dict[str, Tensor], path="checkpoint") -> None:
+    """Copies `state` into `model`. Raises one DataError that names wrong shapes, missing and unexpected keys.
+
+    `num_batches_tracked` may be missing (old files); nothing reads it.
+    """
+    own = model.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in own]
+    reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
+    shapes = [f"{key} {list(state[key].shape)} (expected {list(own[key].shape)})" for key in reshaped]
+    faults = [("wrong shape", shapes), ("missing", missing), ("unexpected", unexpected)]
+    said = [f"{kind}: {_some(keys)}" for kind, keys in faults if keys]
+    if said:
+        raise DataError(f"{path}: the weights don't fit {type(model).__name__}: " + "; ".join(said))
+    model.load_state_dict(state, strict=False)
+
+
+def _some(keys: list[str]) -> str:
+    more = len(keys) - SHOWN
+    return ", ".join(keys[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def posec3d_sizes(state: dict[str, Tensor], path="checkpoint") -> dict:
+    """The sizes of a PoseC3D (constructor arguments but temporal strides and dropout) that `state` shows."""
+    stem, last = state.get("backbone.conv1.conv.weight"), state.get("cls_head.fc_cls.weight")
+    blocks: dict[int, set[int]] = {}
+    for key in state:
+        found = re.match(r"backbone\.layer(\d+)\.(\d+)\.", key)
+        if found:
+            blocks.setdefault(int(found[1]), set()).add(int(found[2]))
+    if stem is None or last is None or stem.ndim != 5 or sorted(blocks) != list(range(1, len(blocks) + 1)) or not blocks:
+        shown = ", ".join(list(state)[:SHOWN])
+        expected = "backbone.conv1.conv.weight [C,V,1,7,7], backbone.layer1…, cls_head.fc_cls.weight"
+        raise DataError(f"{path}: not a PoseC3D (holds {shown}, …); expected {expected}")
+    return {
+        "in_channels": stem.shape[1],
+        "base_channels": stem.shape[0],
+        "num_classes": last.shape[0],
+        "stage_blocks": tuple(max(blocks[i + 1]) + 1 for i in range(len(blocks))),
+    }
