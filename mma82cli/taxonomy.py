@@ -86,7 +86,7 @@ def load_taxonomy(name: str = "mma82") -> Taxonomy:
 
 def load_definitions(taxonomy: Taxonomy) -> dict[str, dict]:
     """{label: {"definition", "bounds", "confused_with"}} where the taxonomy comes with them, else {}."""
-    path = share.share_dir() / "taxonomy" / f"{taxonomy.name.removesuffix('-fig3')}.definitions.json"
+    path = share.share_dir() / "definitions" / f"{taxonomy.name.removesuffix('-fig3')}.json"
     if not path.is_file():
         return {}
     return json.loads(path.read_text(encoding="utf-8"))

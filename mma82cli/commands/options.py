@@ -21,7 +21,7 @@ def choice(*values: str) -> type[Enum]:
 
 OnError = choice("stop", "skip")
 
-Files = Annotated[list[str], typer.Argument(metavar="[FILE]...", show_default=False, help="JSON Lines; none, or -: stdin")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False, help="JSON Lines; none, or -: stdin")]
 OutputFile = Annotated[str, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="write here, atomically")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="no progress bar")]

@@ -1,0 +1,164 @@
+"""`mma82 score` as its users call it."""
+
+import json
+import random
+import subprocess
+
+import pytest
+
+from conftest import ROOT, as_lines
+
+HEAD, HAND = "Nodding", "Pointing"
+
+
+def preds(n=40, **fields):
+    """Predictions of `n` clips over six actions; two thirds are right."""
+    rng = random.Random(0)
+    rows = []
+    for i in range(n):
+        scores = [rng.random() for _ in range(82)]
+        label = i % 6 * 7
+        scores[label if i % 3 else (label + 1)] = 2.0
+        rows.append({"id": f"c{i}", "label": label, "domain": "ab"[i % 2], "split": ["test", "val"][i % 5 == 0], "scores": scores, **fields})
+    return rows
+
+
+def values(result):
+    assert result.code == 0, result.err
+    return {(x["metric"], x["level"]): x["value"] for x in result.records if "label" not in x}
+
+
+def test_the_line_on_the_card(run):
+    result = run("score", "--metric", "mca", stdin=preds())
+    assert [(x["metric"], x["level"]) for x in result.records] == [("mca", "action"), ("mca", "body")]
+    assert all(x["n"] == 40 and x["signature"].split("|")[-1].startswith("version:") for x in result.records)
+
+
+def test_labels_are_names_ids_or_aliases(run):
+    rows = preds(12)
+    names = json.loads((ROOT / "share/mma82/taxonomy/mma82.json").read_text())["labels"]
+    spelled = [dict(r, label=names[r["label"]]["name"].upper()) for r in rows]
+    assert values(run("score", stdin=rows)) == values(run("score", stdin=spelled))
+
+
+def test_by_split_and_level(run):
+    rows = preds()
+    result = run("score", "--by", "domain", "--split", "test", "--level", "action", "--metric", "top1", stdin=rows)
+    got = {x["domain"]: (x["value"], x["n"]) for x in result.records}
+    for domain in "ab":
+        part = [r for r in rows if r["domain"] == domain and r["split"] == "test"]
+        right = sum(max(range(82), key=r["scores"].__getitem__) == r["label"] for r in part)
+        assert got[domain] == (pytest.approx(right / len(part)), len(part))
+
+
+def test_counts_of_shards_are_the_whole(run, tmp_path):
+    data = as_lines(preds(60))
+    lines = data.splitlines(keepends=True)
+    whole = run("score", "--by", "domain", "--per-class", "--confusion", stdin=data).out
+    parts = [run("score", "--by", "domain", "--counts", stdin=b"".join(lines[i::4])).out for i in (2, 0, 3, 1)]
+    again = run("score", "--by", "domain", "--counts", stdin="".join(parts[:2])).out  # counts of counts
+    mixed = run("score", "--by", "domain", "--per-class", "--confusion", stdin=again + "".join(parts[2:]))
+    assert whole and mixed.out == whole
+    other = run("score", "--body", "sum", "--by", "domain", stdin="".join(parts))
+    assert other.code == 1 and other.out == "" and "<stdin>:1: counted with" in other.err
+
+
+def test_split_filter_pipe(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(as_lines(preds(50)))
+    pipe = f"split -n l/4 --filter '{ROOT}/bin/mma82 score --counts' p.jsonl | {ROOT}/bin/mma82 score"
+    merged = subprocess.run(["sh", "-c", pipe], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert merged == subprocess.run([ROOT / "bin/mma82", "score", "p.jsonl"], cwd=tmp_path, capture_output=True).stdout
+
+
+def test_per_class_and_confusion_and_items(run):
+    rows = preds()
+    result = run("score", "--per-class", "--confusion", "--level", "action", stdin=rows)
+    classes = [x for x in result.records if x.get("metric") == "recall"]
+    assert len(classes) == 82 and [x["value"] for x in classes if x["support"] == 0] == [None] * 76
+    assert sum(x["n"] for x in result.records if x["metric"] == "confusion") == 40
+    items = run("score", "--items", stdin=rows).records
+    assert [x["id"] for x in items] == [r["id"] for r in rows]
+    assert all(x["correct"] == (x["rank"] == 1) == (x["label"] == x["predicted"]) for x in items)
+
+
+def test_truth_is_joined_by_id(run, tmp_path):
+    rows = preds()
+    truth = tmp_path / "truth.jsonl"
+    truth.write_bytes(as_lines({k: v for k, v in r.items() if k != "scores"} for r in reversed(rows)))
+    bare = [{"id": r["id"], "scores": r["scores"]} for r in rows]
+    assert run("score", "--by", "domain", "--truth", truth, stdin=bare).out == run("score", "--by", "domain", stdin=rows).out
+    lost = run("score", "--truth", truth, stdin=bare[:-2])
+    assert lost.code == 1 and "no prediction for 2" in lost.err
+    strange = run("score", "--truth", truth, stdin=[dict(bare[0], id="x")])
+    assert strange.code == 1 and '<stdin>:1: id "x" is not in the truth' in strange.err
+
+
+def test_topk_stands_for_scores_and_refuses_what_it_cannot_tell(run):
+    rows = preds()
+    names = [x["name"] for x in json.loads((ROOT / "share/mma82/taxonomy/mma82.json").read_text())["labels"]]
+    best = [sorted(range(82), key=lambda i: -r["scores"][i]) for r in rows]  # noqa: B023
+
+    def short(k):
+        return [{**{f: v for f, v in r.items() if f != "scores"}, "topk": [[names[i], r["scores"][i]] for i in b[:k]]}
+                for r, b in zip(rows, best, strict=True)]  # fmt: skip
+
+    full, five, one = values(run("score", stdin=rows)), values(run("score", stdin=short(5))), values(run("score", stdin=short(1)))
+    assert five["top5", "action"] == full["top5", "action"]
+    assert ("top5", "action") not in one and one["mca", "body"] == full["mca", "body"]
+    assert {k: v for k, v in five.items() if k in one} == one
+    refused = run("score", "--metric", "top5", stdin=short(1))
+    assert refused.code == 1 and refused.out == "" and "topk" in refused.err
+    assert run("score", "--body", "sum", stdin=short(5)).code == 1
+
+
+def test_duplicates_are_found_across_batches_and_files(run, tmp_path):
+    rows = [{"id": f"c{i}", "label": 0, "topk": [["Nodding", 1]]} for i in range(9000)]
+    (tmp_path / "a.jsonl").write_bytes(as_lines(rows))
+    (tmp_path / "b.jsonl").write_bytes(b"\n" + as_lines([rows[17]]))
+    stopped = run("score", "a.jsonl", "b.jsonl", cwd=tmp_path)
+    assert stopped.code == 1 and 'b.jsonl:2: id "c17" was given before, at a.jsonl:18' in stopped.err
+    skipped = run("score", "--on-error", "skip", "--metric", "top1", "a.jsonl", "b.jsonl", cwd=tmp_path)
+    assert skipped.code == 1 and {x["n"] for x in skipped.records} == {9000}
+
+
+def test_the_same_id_in_another_run_is_another_prediction(run):
+    rows = [dict(r, run=k) for k in range(2) for r in preds(10)]
+    assert {x["n"] for x in run("score", stdin=rows).records} == {20}
+    assert run("score", stdin=rows + rows[:1]).code == 1
+
+
+def test_another_taxonomy_is_said(run):
+    result = run("score", stdin=preds(taxonomy="mma82-fig3"))
+    assert result.code == 0 and "taxonomy 'mma82-fig3'" in result.err
+    assert run("score", "-q", stdin=preds(taxonomy="mma82-fig3")).err == ""
+
+
+def test_a_flat_taxonomy_has_no_body_lines(run):
+    rows = [{"id": str(i), "emotion": e, "scores": [0.1] * 7 + [0.2 * i]} for i, e in enumerate(["anger", "sad"])]
+    result = run("score", "--taxonomy", "emotion8", "--target", "emotion", stdin=rows)
+    assert {x["level"] for x in result.records} == {"action"}
+    refused = run("score", "--taxonomy", "emotion8", "--target", "emotion", "--metric", "f1-mean", stdin=rows)
+    assert refused.code == 1 and "no body groups" in refused.err
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "tsv", "plain"])
+def test_formats_carry_the_same_numbers(run, form):
+    rows = preds(domain="50%_&")
+    lines = run("score", "--by", "domain", stdin=rows).records
+    text = run("score", "--by", "domain", "--format", form, stdin=rows).out
+    for line in lines:
+        assert (repr(line["value"]) if form == "plain" else f"{100 * line['value']:.2f}") in text
+    if form == "latex":
+        assert r"50\%\_\&" in text
+
+
+def test_a_terminal_gets_the_table(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(as_lines(preds()))
+    command = f"{ROOT}/bin/mma82 score {tmp_path}/p.jsonl"
+    shown = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, stdin=subprocess.DEVNULL).stdout
+    assert b"Top-1" in shown and b"{" not in shown
+
+
+def test_a_terminal_as_input_is_an_error_with_a_hint():
+    done = subprocess.run(["script", "-qec", f"{ROOT}/bin/mma82 score", "/dev/null"], capture_output=True, timeout=20)
+    assert done.returncode == 2 and b"terminal" in done.stdout
