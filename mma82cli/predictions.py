@@ -21,6 +21,13 @@ BATCH = 4096
 _LABEL_TYPES = (str, int)  # a bool or 1.0 would pass for an id in a look-up
 
 
+class _NotStraight(Exception):
+    """A record that needs the slow way."""
+
+
+_TROUBLE = (_NotStraight, ValueError, TypeError, KeyError, AttributeError, struct.error, DataError)
+
+
 @dataclass
 class Batch:
     """N predictions: `labels` (N,) true ids, `scores` (N, C) (`topk` leaves -inf), `ids`, and `groups`, the values of --by."""
@@ -84,46 +91,56 @@ class Predictions:
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
         self._scored: set[str] = set()
         self._odd = truth is not None or softmax  # records that the straight way does not suit
-        self._name, self._label_ids = taxonomy.name, taxonomy.ids
         self._pack = struct.Struct(f"{len(taxonomy)}d")
         self._places: list[tuple[int, str]] = []  # (place of a file's line 0, name)
         self._seen = Seen()
+        self._line = 0  # the last line read of the current file
 
     def batches(self) -> Iterator[Batch]:
         """The predictions in order, BATCH at a time. Raises DataError, with its place, unless bad records are skipped."""
         rows, base = _Rows(self._pack.size), 0
         for file, lines in self.pipe.input().by_file():
             self._places.append((base, file))
-            number = 0
-            for number, raw in enumerate(lines, 1):
-                if self._add(rows, raw, file, number, base + number) and len(rows.keys) == BATCH:
-                    yield from self._finish(rows)
-                    rows = _Rows(self._pack.size)
-            base += number
+            numbered, self._line = enumerate(lines, 1), 0
+            while self._fill(rows, numbered, file, base):
+                yield self._finish(rows)
+                rows = _Rows(self._pack.size)
+            base += self._line
         if rows.keys:
-            yield from self._finish(rows)
+            yield self._finish(rows)
 
-    def _add(self, rows: _Rows, raw: bytes, file: str, number: int, place: int) -> bool:
-        """Adds one line to the batch; False where it holds nothing to score."""
-        try:
-            record = orjson.loads(raw)
-            if self._odd or "run" in record or record.get("taxonomy", self._name) != self._name:
-                return self._add_slowly(rows, raw, file, number, place)
-            if self.split is not None and record["split"] != self.split:
-                return False
-            label, name = record[self.target], record["id"]
-            if type(name) is not str or type(label) not in _LABEL_TYPES:
-                return self._add_slowly(rows, raw, file, number, place)
-            label = self._label_ids[label]
-            self._pack.pack_into(rows.scores, len(rows.keys) * self._pack.size, *record["scores"])
-            if self.by:
-                rows.groups.append(self._group(record))
-        except (ValueError, TypeError, KeyError, AttributeError, struct.error, DataError):
-            return self._add_slowly(rows, raw, file, number, place)
-        rows.labels.append(label)
-        rows.keys.append(name)
-        rows.places.append(place)
-        return True
+    def _fill(self, rows: _Rows, numbered: Iterator[tuple[int, bytes]], file: str, base: int) -> bool:
+        """Adds lines to the batch until it is full (True) or the file ends (False)."""
+        loads, pack_into, size = orjson.loads, self._pack.pack_into, self._pack.size
+        target, split, taxonomy, label_ids = self.target, self.split, self.taxonomy.name, self.taxonomy.ids
+        add_label, add_key, add_place = rows.labels.append, rows.keys.append, rows.places.append
+        offset = len(rows.keys) * size
+        for number, raw in numbered:
+            self._line = number
+            try:
+                record = loads(raw)
+                if self._odd or "run" in record or record.get("taxonomy", taxonomy) != taxonomy:
+                    raise _NotStraight
+                if split is not None and record["split"] != split:
+                    continue
+                label, key = record[target], record["id"]
+                if type(key) is not str or type(label) not in _LABEL_TYPES:
+                    raise _NotStraight
+                label = label_ids[label]
+                pack_into(rows.scores, offset, *record["scores"])
+                if self.by:
+                    rows.groups.append(self._group(record))
+            except _TROUBLE:
+                if not self._add_slowly(rows, raw, file, number, base + number):
+                    continue
+            else:
+                add_label(label)
+                add_key(key)
+                add_place(base + number)
+            offset += size
+            if offset == len(rows.scores):
+                return True
+        return False
 
     def _add_slowly(self, rows: _Rows, raw: bytes, file: str, number: int, place: int) -> bool:
         if not raw.strip():
@@ -200,7 +217,7 @@ class Predictions:
             scores[self.taxonomy.id(label, "topk")] = -float(place)
         return scores
 
-    def _finish(self, rows: _Rows) -> Iterator[Batch]:
+    def _finish(self, rows: _Rows) -> Batch:
         n = len(rows.keys)
         scores = np.frombuffer(rows.scores, np.float64, n * len(self.taxonomy)).reshape(n, -1)
         repeated = self._seen.find(rows.keys, rows.places)
@@ -213,7 +230,7 @@ class Predictions:
         kept = range(n) if not repeated else keep
         ids = [key if type(key) is str else key[0] for key in (rows.keys[i] for i in kept)]
         groups = [rows.groups[i] for i in kept] if self.by else [()] * len(ids)
-        yield Batch(np.array(rows.labels)[keep], scores[keep], ids, groups)
+        return Batch(np.array(rows.labels, int)[keep], scores[keep], ids, groups)
 
     def _where(self, place: int) -> tuple[str, int]:
         base, file = next(p for p in reversed(self._places) if p[0] < place)

@@ -1,0 +1,66 @@
+"""The suite runs, and finds share/, from a checkout, through a symlink, and however pip puts it somewhere."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def labels(*command, **env) -> str:
+    """First line of `labels` as that installation prints it, from a folder that has nothing to do with it."""
+    # PYTHONPATH would let a test import the checkout
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MMA82_SHARE")} | env
+    done = subprocess.run([*map(str, command), "labels"], capture_output=True, env=env, cwd="/", text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[0]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a build leaves folders behind; not in the checkout
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in files.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run([*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_checkout_and_symlink(tmp_path):
+    expected = labels(ROOT / "bin" / "mma82")
+    (tmp_path / "link").symlink_to(ROOT / "bin" / "mma82")
+    (tmp_path / "link2").symlink_to(tmp_path / "link")
+    assert labels(tmp_path / "link2") == expected
+    assert labels(sys.executable, ROOT / "mma82cli") == expected
+
+
+def test_installed_wheel(wheel, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    subprocess.run([*PIP, "--python", tmp_path / "bin" / "python", "install", "--no-deps", wheel], check=True)
+    site = next((tmp_path / "lib").glob("python*/site-packages"))
+    (site / "parent.pth").write_text(sysconfig.get_paths()["purelib"])  # what it depends on
+    assert labels(tmp_path / "bin" / "mma82") == labels(ROOT / "bin" / "mma82")
+    python = tmp_path / "bin" / "python"
+    where = subprocess.run([python, "-c", "import mma82cli; print(mma82cli.__file__)"], capture_output=True, text=True, cwd="/")
+    assert Path(where.stdout.strip()).is_relative_to(tmp_path)
+    shipped = {p.relative_to(ROOT / "share") for p in (ROOT / "share" / "mma82").rglob("*") if p.is_file()}
+    assert shipped == {p.relative_to(tmp_path / "share") for p in (tmp_path / "share" / "mma82").rglob("*") if p.is_file()}
+
+
+def test_target(wheel, tmp_path):
+    subprocess.run([*PIP, "install", "--no-deps", "--target", tmp_path, wheel], check=True)
+    assert labels(sys.executable, "-m", "mma82cli", PYTHONPATH=str(tmp_path)) == labels(ROOT / "bin" / "mma82")
+
+
+def test_a_missing_share_is_one_line(tmp_path):
+    env = {**os.environ, "MMA82_SHARE": str(tmp_path / "nowhere")}
+    done = subprocess.run([ROOT / "bin" / "mma82", "labels"], capture_output=True, env=env, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "MMA82_SHARE" in done.stderr
