@@ -13,6 +13,7 @@ from mma82cli import __version__
 from mma82cli.records import DataError, WrongUsage
 
 COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
+    "merge-annotations": ("merge_annotations", "several annotators' segments into one an instance"),
     "labels": ("labels", "print a taxonomy, a label a line"),
     "score": ("score", "every metric of the benchmark from predictions"),
 }

@@ -1,0 +1,140 @@
+"""Which annotations mean the same instance: the exact optimum of total pairwise tIoU.
+
+The paper compares "the same action" of K annotators and leaves open how it is found. Here a group holds at most one
+annotation of an annotator, every pair in it overlaps, and the sum of tIoU over all pairs in all groups is the largest
+there is. Intervals make this cheap: annotations that pairwise overlap share an instant, so a sweep over start times
+needs to know only how the annotations open at that instant are grouped. The work is linear in the length of a video
+and exponential only in the number of annotations of one label that are open at once.
+"""
+
+from __future__ import annotations
+
+from math import lcm
+
+from mma82cli.annotation.spans import Span, tiou
+
+BEAM = 512  # states kept in the first pass, whose result bounds the second
+
+
+def associate(spans: list[Span], owners: list[int], joins=None) -> list[list[int]]:
+    """Groups of indices, each index in one group, ordered by first start.
+
+    spans   (start, end) in microseconds
+    owners  a bit mask each: annotations whose masks meet can't be in one group
+    joins   joins(i, j, intersection, union) -> bool forbids further pairs; pairs that don't overlap never join
+    """
+    if _is_one_group(spans, owners) and joins is None:
+        return [list(range(len(spans)))]
+    groups = []
+    for component in _components(spans):
+        if len(component) == 1:
+            groups.append(component)
+        elif joins is None and _is_one_group([spans[i] for i in component], [owners[i] for i in component]):
+            groups.append(sorted(component))
+        else:
+            groups += _optimum(component, spans, owners, joins)
+    return groups
+
+
+def _is_one_group(spans: list[Span], owners: list[int]) -> bool:
+    """All overlap and no owner comes twice: then all pairs together are the optimum, for no tIoU is negative."""
+    seen = 0
+    for owner in owners:
+        if seen & owner:
+            return False
+        seen |= owner
+    return max([s[0] for s in spans]) < min([s[1] for s in spans])
+
+
+def _components(spans: list[Span]) -> list[list[int]]:
+    """Indices by stretches of time without a gap, each in order of (start, end, index)."""
+    components, reach = [], -1
+    for i in sorted(range(len(spans)), key=lambda i: (spans[i], i)):
+        if spans[i][0] >= reach:
+            components.append([])
+        components[-1].append(i)
+        reach = max(reach, spans[i][1])
+    return components
+
+
+def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> list[list[int]]:
+    local = [spans[i] for i in order]  # numbered by start, so that a state has one spelling
+    weights = _weights(order, local, owners, joins)
+    value, groups, exact = _sweep(local, weights, BEAM, None)
+    if not exact:
+        value, groups, exact = _sweep(local, weights, None, value)
+    return [sorted(order[n] for n in group) for group in groups]
+
+
+def _weights(order, local, owners, joins) -> list[dict[int, int]]:
+    """weights[n][m], m < n: tIoU as an integer over one denominator common to all pairs, so that sums are exact."""
+    fractions: list[dict[int, tuple[int, int]]] = []
+    open_now: list[int] = []
+    for n, i in enumerate(order):
+        open_now = [m for m in open_now if local[m][1] > local[n][0]]
+        row = {}
+        for m in open_now:
+            if not owners[i] & owners[order[m]]:
+                shared, union = tiou(local[n], local[m])
+                if joins is None or joins(i, order[m], shared, union):
+                    row[m] = shared, union
+        fractions.append(row)
+        open_now.append(n)
+    common = lcm(*{union for row in fractions for _, union in row.values()})
+    return [{m: shared * (common // union) for m, (shared, union) in row.items()} for row in fractions]
+
+
+def _sweep(spans: list[Span], weights, beam: int | None, least: int | None):
+    """(value, groups, exact). Dynamic programming over starts; a state is how the open annotations are grouped.
+
+    `beam` keeps that many states a step (then `exact` may be False); `least` is a value known to be reached, and
+    states that can't reach it any more are dropped.
+    """
+    still = _still_to_gain(weights)
+    states = {(): (0, None)}  # open groups -> (value, trail of (index, the group it joined, trail before))
+    exact = True
+    for i, row in enumerate(weights):
+        start = spans[i][0]
+        following: dict[tuple, tuple] = {}
+        for state, (value, trail) in states.items():
+            # A group one of whose members has ended takes nobody in.
+            alive = tuple(g for g in state if all(spans[j][1] > start for j in g))
+            for place in range(-1, len(alive)):
+                group = alive[place] if place >= 0 else ()
+                if not all(j in row for j in group):
+                    continue
+                total = value + sum(row[j] for j in group)
+                if least is not None and total + still[i + 1] < least:
+                    continue
+                key = tuple(sorted((*alive[:place], *alive[place + 1 :], (*group, i)))) if group else (*alive, (i,))
+                best = following.get(key)
+                if best is None or total > best[0]:
+                    following[key] = total, (i, group, trail)
+        if beam is not None and len(following) > beam:
+            exact = False
+            kept = sorted(following.items(), key=lambda item: (-item[1][0], item[0]))[:beam]
+            following = dict(kept)
+        states = following
+    value, trail = min(states.values(), key=lambda found: -found[0])
+    return value, _groups(trail), exact
+
+
+def _still_to_gain(weights) -> list[int]:
+    """still[n]: no way of grouping the annotations from the n-th on adds more (each with all its earlier partners)."""
+    still = [0]
+    for row in reversed(weights):
+        still.append(still[-1] + sum(row.values()))
+    return still[::-1]
+
+
+def _groups(trail) -> list[list[int]]:
+    steps = []
+    while trail is not None:
+        i, group, trail = trail
+        steps.append((i, group))
+    groups: dict[int, list[int]] = {}
+    first: dict[int, int] = {}
+    for i, group in reversed(steps):
+        first[i] = first[group[0]] if group else i
+        groups.setdefault(first[i], []).append(i)
+    return list(groups.values())

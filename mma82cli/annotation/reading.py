@@ -1,0 +1,50 @@
+"""From the record of a line to an `Annotation`: the checks, the label's name, the annotator's rank."""
+
+from __future__ import annotations
+
+from mma82cli.annotation.instances import Annotation
+from mma82cli.annotation.spans import microseconds
+from mma82cli.records import span, text
+from mma82cli.taxonomy import Taxonomy
+
+PLACES = 8  # places of left out annotations that are kept for the message
+
+
+class Reader:
+    """Reads annotations and keeps what the whole input says: annotators in order of appearance, what was left out.
+
+    names     annotators, by rank
+    too_short how many annotations were not longer than `min_duration` (microseconds); `places` has the first of them
+    """
+
+    def __init__(self, taxonomy: Taxonomy, min_duration: int):
+        self.taxonomy, self.min_duration = taxonomy, min_duration
+        self.ranks: dict[str, int] = {}
+        self.too_short, self.places = 0, []
+        self._names: dict[str, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.ranks)
+
+    def read(self, record: dict, file: str, number: int) -> Annotation | None:
+        """The annotation on a line; None where it is too short. Raises DataError on a bad one."""
+        text(record, "video")
+        start, end = span(record)
+        given = record.get("label")
+        label = self._names.get(given) if type(given) is str else None
+        if label is None:
+            label = self.taxonomy.names[self.taxonomy.id(given)]
+            if type(given) is str:
+                self._names[given] = label
+        annotator = text(record, "annotator")
+        if "instance" in record and record["instance"] is not None:
+            text(record, "instance")
+        rank = self.ranks.setdefault(annotator, len(self.ranks))
+        times = microseconds(start), microseconds(end)
+        if times[1] - times[0] <= self.min_duration:
+            self.too_short += 1
+            if len(self.places) < PLACES:
+                self.places.append(f"{file}:{number}")
+            return None
+        return Annotation(times, rank, label, record, file, number)

@@ -1,0 +1,174 @@
+"""`mma82 merge-annotations`: several annotators' lines in, one segment an instance out (Section III, Eq. 1-4)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import TaxonomyName, choice, command
+
+Rule = choice("paper", "epic", "median")
+RuleOption = Annotated[Rule, typer.Option("--rule", help="Eq. 1-4 as printed; EPIC-KITCHENS' way; or median boundaries")]
+Threshold = Annotated[float, typer.Option("--threshold", metavar="TIOU", min=0, max=1, help="union only above this tIoU")]
+MinDuration = Annotated[float, typer.Option("--min-duration", metavar="S", min=0, help="leave out what is not longer")]
+MinAnnotators = Annotated[int, typer.Option("--min-annotators", metavar="N", min=1, help="leave out what fewer have seen")]
+Senior = Annotated[str, typer.Option("--senior", metavar="NAME", show_default=False, help="annotator who settles conflicts")]
+AgreementFile = Annotated[
+    str, typer.Option("--agreement", metavar="FILE", show_default=False, help="write agreement between annotators here")
+]
+Nest = Annotated[bool, typer.Option("--nest", help="one record a video, with 'segments'")]
+Grouped = Annotated[bool, typer.Option("--grouped", help="a video's lines are adjacent: hold one video, not the stream")]
+
+
+@command(example="mma82 merge-annotations a1.jsonl a2.jsonl a3.jsonl | mma82 make-splits > segments.jsonl")
+def run(
+    pipe,
+    rule: RuleOption = Rule.paper,
+    threshold: Threshold = 0.5,
+    min_duration: MinDuration = 0.2,
+    min_annotators: MinAnnotators = 1,
+    senior: Senior = None,
+    agreement: AgreementFile = None,
+    nest: Nest = False,
+    grouped: Grouped = False,
+    taxonomy: TaxonomyName = "mma82",
+) -> None:
+    """Merge several annotators' segments into one an instance. In: one annotation a line (video, start, end, label,
+    annotator, and instance where it is known). Out: one segment a line, with annotators, sources, agreement (mean tIoU
+    of the pairs), status (agreed, single, conflict) and tie (the order of the annotators in the input decided).
+
+    Annotations that name no instance are matched within a video and label by the exact optimum of total tIoU. Segments
+    of other annotators with another label and a tIoU of 0.5 or more are a conflict: the senior's label wins, then the
+    label of more than half; else each label stays, with status conflict."""
+    from fractions import Fraction
+
+    from mma82cli.annotation.instances import Choices
+    from mma82cli.annotation.reading import Reader
+    from mma82cli.annotation.spans import microseconds
+    from mma82cli.taxonomy import load_taxonomy
+
+    minimum = microseconds(min_duration)
+    reader = Reader(load_taxonomy(taxonomy), minimum)
+    choices = Choices(rule.value, Fraction(repr(threshold)), minimum, min_annotators, senior)
+    counts = {"left_out": 0, "unseen": 0, "conflict": 0, "repeated": 0}
+    with _measuring(agreement, reader) as measure:
+        for annotations in _grouped(pipe, reader) if grouped else _by_video(pipe, reader):
+            _merge(pipe, annotations, choices, nest, counts, measure)
+    _tell(pipe, reader, counts, min_duration, min_annotators, senior)
+
+
+def _annotations(pipe, reader):
+    """(video, annotation or None where it is too short) of every good line."""
+    from mma82cli.records import DataError
+
+    for line in pipe.progress(pipe.lines()):
+        try:
+            annotation = reader.read(*line)
+        except DataError as error:
+            pipe.reject(line, error)
+            continue
+        yield line, annotation
+
+
+def _by_video(pipe, reader):
+    """The annotations of each video, in order of first appearance; the whole stream is held."""
+    videos = {}
+    for line, annotation in _annotations(pipe, reader):
+        of_video = videos.setdefault(line.record["video"], [])
+        if annotation is not None:
+            of_video.append(annotation)
+    yield from filter(None, videos.values())
+
+
+def _grouped(pipe, reader):
+    """The same where a video's lines are adjacent: each video leaves when the next begins."""
+    from mma82cli.records import DataError, show
+
+    done, now, held = set(), None, []
+    for line, annotation in _annotations(pipe, reader):
+        video = line.record["video"]
+        if video != now:
+            if held:
+                yield held
+            if hash(video) in done:
+                again = f"video {show(video)} comes again after others; expected its lines together (or no --grouped)"
+                pipe.reject(line, DataError(again))
+                now, held = None, []
+                continue
+            done.add(hash(video))
+            now, held = video, []
+        if annotation is not None:
+            held.append(annotation)
+    if held:
+        yield held
+
+
+def _merge(pipe, annotations, choices, nest: bool, counts: dict, measure) -> None:
+    """Writes one video. Under `--on-error skip` an annotation that contradicts its instance is set aside."""
+    from mma82cli.annotation import instances
+    from mma82cli.stream import Line
+
+    while annotations:
+        try:
+            video = instances.merge_video(annotations, choices)
+            break
+        except instances.AnnotationError as error:
+            bad = error.annotation
+            pipe.reject(Line(bad.record, bad.file, bad.number), error)
+            annotations = [a for a in annotations if a is not bad]
+    else:
+        return
+    if nest:
+        pipe.write(instances.nest(annotations, video.segments))
+    else:
+        for segment in video.segments:
+            pipe.write(segment)
+    counts["left_out"] += video.left_out
+    counts["unseen"] += video.unseen
+    counts["repeated"] += video.repeated
+    counts["conflict"] += sum(segment["status"] == "conflict" for segment in video.segments)
+    measure(annotations, video.instances)
+
+
+@contextmanager
+def _measuring(path: str | None, reader):
+    """A function that takes each video's instances; the agreement file appears when all is done."""
+    if path is None:
+        yield lambda annotations, instances: None
+        return
+    import orjson
+
+    from mma82cli.annotation.agreement import Agreement
+    from mma82cli.stream import WRITE, Output
+
+    out, agreement = Output(path), Agreement()
+    try:
+        yield agreement.add
+        for row in agreement.rows(reader.names):
+            out.write(orjson.dumps(row, option=WRITE))
+    except BaseException:
+        out.abort()
+        raise
+    out.commit()
+
+
+def _tell(pipe, reader, counts: dict, min_duration: float, min_annotators: int, senior) -> None:
+    if reader.too_short or counts["left_out"]:
+        more = ", …" if reader.too_short > len(reader.places) else ""
+        places = f" ({', '.join(reader.places)}{more})" if reader.places else ""
+        what = f"{_count(reader.too_short, 'annotation')}{places} and {_count(counts['left_out'], 'merged segment')}"
+        pipe.note(f"left out {what} not longer than {min_duration:g} s")
+    if counts["unseen"]:
+        pipe.note(f"left out {counts['unseen']} instances seen by fewer than {min_annotators} annotators")
+    if counts["repeated"]:
+        pipe.note(f"{counts['repeated']} annotations overlap one of the same annotator and label; they stay apart")
+    if counts["conflict"]:
+        pipe.note(f"{counts['conflict']} segments are in conflict over the label (status \"conflict\")")
+    if senior is not None and senior not in reader.ranks and reader.ranks:
+        pipe.note(f"the senior annotator '{senior}' is not in the input; it has {', '.join(reader.names)}")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
