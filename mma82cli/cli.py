@@ -14,6 +14,7 @@ from mma82cli.records import DataError, WrongUsage
 
 COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "merge-annotations": ("merge_annotations", "several annotators' segments into one an instance"),
+    "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
     "labels": ("labels", "print a taxonomy, a label a line"),
     "score": ("score", "every metric of the benchmark from predictions"),
 }
@@ -103,10 +104,11 @@ def _dispatch(name: str, arguments: list[str]) -> int:
     import typer
 
     usage_error = typer.BadParameter.__mro__[1]  # click's UsageError, which newer typers carry within themselves
-    try:
-        status = typer_app(name).main(arguments, prog_name=f"mma82 {name}", standalone_mode=False)
-        return status if isinstance(status, int) else 0
+    app = typer_app(name)
+    try:  # not app.main(): it would answer a closed pipe itself, with status 1
+        with app.make_context(f"mma82 {name}", arguments) as context:
+            return app.invoke(context) or 0
+    except typer.Exit as done:  # --help
+        return done.exit_code
     except usage_error as error:
         raise WrongUsage(error.format_message()) from None
-    except typer.Abort:
-        raise KeyboardInterrupt from None

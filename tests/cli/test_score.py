@@ -5,10 +5,7 @@ import random
 import subprocess
 
 import pytest
-
 from conftest import ROOT, as_lines
-
-HEAD, HAND = "Nodding", "Pointing"
 
 
 def preds(n=40, **fields):
@@ -19,7 +16,8 @@ def preds(n=40, **fields):
         scores = [rng.random() for _ in range(82)]
         label = i % 6 * 7
         scores[label if i % 3 else (label + 1)] = 2.0
-        rows.append({"id": f"c{i}", "label": label, "domain": "ab"[i % 2], "split": ["test", "val"][i % 5 == 0], "scores": scores, **fields})
+        truth = {"label": label, "domain": "ab"[i % 2], "split": ["test", "val"][i % 5 == 0]}
+        rows.append({"id": f"c{i}", **truth, "scores": scores, **fields})
     return rows
 
 
@@ -96,7 +94,7 @@ def test_truth_is_joined_by_id(run, tmp_path):
 def test_topk_stands_for_scores_and_refuses_what_it_cannot_tell(run):
     rows = preds()
     names = [x["name"] for x in json.loads((ROOT / "share/mma82/taxonomy/mma82.json").read_text())["labels"]]
-    best = [sorted(range(82), key=lambda i: -r["scores"][i]) for r in rows]  # noqa: B023
+    best = [sorted(range(82), key=lambda i: -r["scores"][i]) for r in rows]
 
     def short(k):
         return [{**{f: v for f, v in r.items() if f != "scores"}, "topk": [[names[i], r["scores"][i]] for i in b[:k]]}
