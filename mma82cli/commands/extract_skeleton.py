@@ -1,0 +1,161 @@
+"""`mma82 extract-skeleton`: joints of the person in each clip."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import Root, choice, command
+
+Backend = choice("auto", "onnx", "mediapipe")
+Peak = choice("subpixel", "argmax")
+Order = choice("rgb", "bgr")
+Device = choice("cpu", "cuda")
+
+BackendOption = Annotated[Backend, typer.Option("--backend", help="auto: onnx with --model, else mediapipe if installed")]
+ModelName = Annotated[str, typer.Option("--model", metavar="NAME|FILE", show_default=False, help="network; dots: synth's people")]
+LayoutName = Annotated[str, typer.Option("--layout", metavar="NAME", help="joints that are wanted")]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, show_default="a core each", help="processes")]
+Shard = Annotated[str, typer.Option("--shard", metavar="I/N", show_default=False, help="do part I of N (1..N), told by the id")]
+Resume = Annotated[str, typer.Option("--resume", metavar="FILE", show_default=False, help="append to FILE what it lacks")]
+PeakOption = Annotated[Peak, typer.Option("--decode", help="between the network's bins, or its best bin (as rtmlib)")]
+OrderOption = Annotated[Order, typer.Option("--channel-order", show_default="as the model's side-car says", help="of its input")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxruntime-gpu")]
+
+
+@command(example="mma82 extract-skeleton --root videos --backend mediapipe clips.jsonl > skeletons.jsonl")
+def run(
+    pipe, backend: BackendOption = Backend.auto, model: ModelName = None, layout: LayoutName = "coco17", root: Root = ".",
+    jobs: Jobs = None, shard: Shard = None, resume: Resume = None, decode: PeakOption = Peak.subpixel,
+    channel_order: OrderOption = None, device: DeviceOption = Device.cpu,
+) -> None:  # fmt: skip
+    """Find the joints of the person in each clip, frame by frame: adds layout, keypoints, fps, width, height,
+    num_frames (of the clip), times where the rate varies, model and warnings.
+
+    A frame where nobody is found is null; gaps of up to half a second are bridged with score 0."""
+    from mma82cli.pose.resume import ResumeFile
+    from mma82cli.pose.workers import Workers, in_order
+    from mma82cli.records import DataError, WrongUsage
+
+    if resume and pipe.out.path:
+        raise WrongUsage("--resume FILE is the output itself; leave -o out")
+    part = _shard(shard)
+    settings = _settings(pipe, backend.value, model, layout, decode.value, channel_order and channel_order.value, device.value)
+    with Workers(settings, jobs or _cores()) as workers:
+        title = workers.title()
+        kept = ResumeFile(resume, title) if resume else None
+        asked = _asked(pipe, root, layout, part, kept)
+        said: set[str] = set()
+        frames = 0
+        with pipe.progress(unit="clip") as bar:
+            for line, result in in_order(asked, workers):
+                if isinstance(result, WrongUsage):
+                    raise result
+                if isinstance(result, DataError):
+                    pipe.reject(line, result)
+                    continue
+                record = _enriched(line.record, result)
+                if kept:
+                    kept.append(record)
+                else:
+                    pipe.write(record)
+                    pipe.out.flush()
+                _tell(pipe, line, record, said)
+                frames += record["num_frames"]
+                bar.update()
+                if not bar.disable:
+                    bar.set_postfix_str(f"{frames / max(bar.format_dict['elapsed'], 1e-3):.0f} frames/s")
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    from mma82cli.records import WrongUsage
+
+    if text is None:
+        return None
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(count) >= 1 and int(index) <= int(count)):
+        raise WrongUsage(f"--shard is '{text}'; expected I/N with I from 1 to N")
+    return int(index) % int(count), int(count)
+
+
+def _settings(pipe, backend, model, layout, peak, channel_order, device):
+    """What each process builds its estimator from; whatever is wrong with the options is told here."""
+    from mma82cli.pose.builder import choose_backend
+    from mma82cli.pose.model import load_model, need_layout
+    from mma82cli.pose.task import Settings
+    from mma82cli.records import WrongUsage
+    from mma82cli.skeleton.layouts import load_layout
+
+    if choose_backend(backend, model) == "mediapipe":
+        if layout != "coco17":
+            raise WrongUsage(f"mediapipe finds the joints of coco17; --layout asks for {layout}")
+        if device != "cpu":
+            raise WrongUsage(f"--device {device} is for --backend onnx; mediapipe runs on the CPU")
+        return Settings()
+    network = load_model(model, channel_order=channel_order)
+    need_layout(network, layout)
+    load_layout(layout)
+    if not network.described:
+        pipe.note(f"{network.path} has no side-car (.toml); taken to be fed as RTMPose is: RGB, ImageNet's mean, 192x256, coco17")
+    return Settings(network, device=device, peak=peak)
+
+
+def _asked(pipe, root, layout, part, kept):
+    """(line, clip or the error) for each record that is this part's and not done yet."""
+    from hashlib import blake2b
+
+    from mma82cli.records import DataError, record_id
+
+    for line in pipe.lines():
+        try:
+            if part:
+                digest = blake2b(record_id(line.record).encode(), digest_size=8).digest()
+                if int.from_bytes(digest, "big") % part[1] != part[0]:
+                    continue
+            if kept and kept.done(line.record):
+                continue
+            clip = _clip(line.record, root, layout)
+        except DataError as error:
+            clip = error
+        yield line, clip
+
+
+def _clip(record: dict, root: str, layout: str):
+    import os
+
+    from mma82cli.pose.task import Clip
+    from mma82cli.records import is_number, optional_span, text, wrong
+
+    path = os.path.join(root, text(record, "video")) if root != "." else text(record, "video")
+    start, end = optional_span(record)
+    box = record.get("box")
+    if box is not None:
+        good = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+        if not good or box[2] <= box[0] or box[3] <= box[1]:
+            raise wrong("box", box, "[x1,y1,x2,y2] in pixels with x1 < x2 and y1 < y2")
+        box = tuple(map(float, box))
+    return Clip(path, start, end, box, layout)
+
+
+def _enriched(record: dict, fields: dict) -> dict:
+    """The record with the new fields, those it had in their place; an earlier extraction's `times` and `warnings` go."""
+    if "keypoints" in record:
+        record = {k: v for k, v in record.items() if k in fields or k not in ("times", "warnings")}
+    return {**record, **fields}
+
+
+def _tell(pipe, line, record, said) -> None:
+    for warning in record.get("warnings", []):
+        if warning.startswith("no 'box'"):
+            if warning not in said:
+                said.add(warning)
+                pipe.note(f"{line.file}:{line.number}: {warning} (said once)")
+        elif not warning.startswith("no person in") and "filled" not in warning:
+            pipe.note(f"{line.file}:{line.number}: {record['video']}: {warning}")

@@ -1,0 +1,28 @@
+"""What a process that extracts joints is told: once its settings, then clip after clip. Light enough to import anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mma82cli.pose.model import Model
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is needed to build an estimator, in any process. `model` None: MediaPipe."""
+
+    model: Model | None = None
+    engine: str = "auto"  # onnxruntime, opencv
+    device: str = "cpu"  # cuda
+    peak: str = "subpixel"  # argmax
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What to extract: a file, its span in seconds (`end` None: to the last frame), the person's box where it is known."""
+
+    path: str
+    start: float = 0.0
+    end: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    layout: str = "coco17"

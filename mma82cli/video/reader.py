@@ -1,0 +1,165 @@
+"""A video file decoded forward, kept open from clip to clip.
+
+Exactness comes before speed: the frames of a clip are those whose own time stamp lies in [start, end), whatever the
+rate, and a jump is trusted only where the frame it lands on says that nothing wanted was passed. OpenCV's frame count
+is a guess from the header (it is wrong in mkv and in damaged files), so nothing here relies on it but warnings.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from mma82cli.records import DataError
+
+NEAR = 4.0  # seconds: a clip that begins this much later is reached by decoding on, not by a jump
+LEAD = 1.0  # seconds: a jump lands this much before the clip, so that frames decoded right after it are not used
+_INDEXED = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # mp4 and mov begin with one of these at byte 4
+
+
+def _micro(seconds: float) -> float:
+    return round(seconds, 6)
+
+
+class Video:
+    """One file. `fps`, `width`, `height` (rotation applied), `expected` (frames by its header, 0: unknown).
+
+    Raises DataError where the file is missing, is no video, or where not one frame of it can be decoded.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        if not os.path.isfile(path):
+            reason = "Is a directory" if os.path.isdir(path) else "No such file or directory"
+            raise DataError(f"{path}: {reason}")
+        try:
+            with open(path, "rb") as file:
+                head = file.read(12)
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror}") from None
+        self._stamped = head[:4] != b"RIFF"  # AVI holds no time stamps: a frame's time is its number by the rate
+        self._jumps = head[4:8] in _INDEXED or head[:4] == b"\x1a\x45\xdf\xa3"
+        self._open()
+        get = self._capture.get
+        fps, count = get(cv2.CAP_PROP_FPS), get(cv2.CAP_PROP_FRAME_COUNT)
+        self.fps = round(fps, 6) if math.isfinite(fps) and fps > 0 else 0.0
+        self.expected = int(count) if math.isfinite(count) and 0 < count < 1e12 else 0
+        codec = int(get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        ok, frame = self._capture.retrieve() if self._grab() else (False, None)
+        if not ok:
+            name = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+            raise DataError(f"{path}: not one frame can be decoded (codec '{name}'); expected a video that OpenCV decodes")
+        self.height, self.width = frame.shape[:2]
+
+    @property
+    def duration(self) -> float:
+        """Seconds by the header; 0 where it does not say."""
+        return self.expected / self.fps if self.fps else 0.0
+
+    def close(self) -> None:
+        """Lets the file go."""
+        self._capture.release()
+
+    def frames(self, start: float = 0.0, end: float | None = None) -> Iterator[tuple[float, np.ndarray]]:
+        """(time stamp in seconds, BGR frame (H,W,3) uint8) of every frame in [start, end); `end` None: to the last.
+
+        Calls may follow in any order; they are quick when each begins after the one before it. A damaged tail ends
+        the frames early and quietly: `ended` then says that the file gave no more.
+        """
+        self._go_to(start)
+        while self._time is not None and (end is None or self._time < _micro(end)):
+            ok, frame = self._capture.retrieve()
+            if not ok:
+                self._time = None
+                return
+            yield self._time, frame
+            self._grab()
+
+    @property
+    def ended(self) -> bool:
+        """True when the last call of `frames` came to the end of what can be decoded."""
+        return self._time is None
+
+    # -- the decoder -----------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+        options = [] if threads is None else [threads, 1]
+        self._capture = cv2.VideoCapture(self.path, cv2.CAP_FFMPEG, options)
+        if not self._capture.isOpened():
+            raise DataError(f"{self.path}: not a video that can be opened (damaged, or no video at all)")
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        self._index, self._time = -1, -math.inf
+
+    def _grab(self) -> bool:
+        """Decodes the next frame; `_time` is then its time stamp, or None at the end."""
+        if self._time is None or not self._capture.grab():
+            self._time = None
+            return False
+        self._index += 1
+        step = 1.0 / self.fps if self.fps else 0.04
+        time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0 if self._stamped else self._index * step
+        if not math.isfinite(time) or time <= self._time:  # a frame without a time stamp comes one step after the last
+            time = max(self._time, -step) + step
+        self._time = _micro(time)
+        return True
+
+    def _go_to(self, start: float) -> None:
+        """Makes the frame that was grabbed last the first one at or after `start`."""
+        start = _micro(start)
+        passed = self._time is None or self._time > start
+        if passed or start - self._time > NEAR:
+            if not (self._jumps and start > NEAR and self._jump(start)):
+                if passed:
+                    self._restart()
+                while self._time is not None and self._time < start:
+                    self._grab()
+            return
+        while self._time is not None and self._time < start:
+            self._grab()
+        if self._time is None:  # damage between the last clip and this one: what a fresh look finds counts
+            self._restart()
+            self._go_to_fresh(start)
+
+    def _go_to_fresh(self, start: float) -> None:
+        if self._jumps and start > NEAR and self._jump(start):
+            return
+        while self._time is not None and self._time < start:
+            self._grab()
+
+    def _restart(self) -> None:
+        self._capture.release()
+        self._open()
+        self._grab()
+
+    def _jump(self, start: float) -> bool:
+        """Jumps to just before `start`. False, and back at the beginning, where the landing can't be trusted."""
+        self._capture.release()
+        self._open()
+        if self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000.0 * (start - LEAD)) and self._grab() and self._time <= start:
+            while self._time is not None and self._time < start:
+                self._grab()
+            if self._time is not None:
+                return True
+        self._restart()
+        return False
+
+
+class Reader:
+    """Opens videos by path and keeps the last one open, since clips of one video come one after the other."""
+
+    def __init__(self):
+        self._video: Video | None = None
+
+    def open(self, path: str) -> Video:
+        """The video at `path`. Raises DataError where it can't be read."""
+        if self._video is None or self._video.path != path:
+            if self._video is not None:
+                self._video.close()
+            self._video = None
+            self._video = Video(path)
+        return self._video
