@@ -152,10 +152,10 @@ def _enriched(record: dict, fields: dict) -> dict:
 
 
 def _tell(pipe, line, record, said) -> None:
-    for warning in record.get("warnings", []):
-        if warning.startswith("no 'box'"):
-            if warning not in said:
-                said.add(warning)
-                pipe.note(f"{line.file}:{line.number}: {warning} (said once)")
-        elif not warning.startswith("no person in") and "filled" not in warning:
-            pipe.note(f"{line.file}:{line.number}: {record['video']}: {warning}")
+    """What a person should know of a clip, in one line; a box that is missing is told of once."""
+    told = [w for w in record.get("warnings", []) if not w.startswith("no person in") and "filled" not in w]
+    once = [w for w in told if w.startswith("no 'box'")]
+    told = [w + " (said once)" if w in once else w for w in told if w not in said]
+    said.update(once)
+    if told:
+        pipe.note(f"{line.file}:{line.number}: {record['video']}: {'; '.join(told)}")

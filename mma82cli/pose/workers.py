@@ -6,7 +6,6 @@ the video open. `Workers` gives out the work; `in_order` reads ahead a little an
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import queue
 import subprocess
@@ -156,6 +155,4 @@ def in_order(asked: Iterable, workers: Workers) -> Iterator[tuple]:
             answered += 1
             room.release()
     if not isinstance(ending, StopIteration):
-        with contextlib.suppress(AttributeError):
-            ending.__traceback__ = None
         raise ending
