@@ -1,0 +1,110 @@
+"""Augmentation of joints as PoseC3D's makers do it, on batches of clips (CPU or CUDA tensors).
+
+`points` are (B, M, T, V, C): x, y in the first two of C >= 2 channels, in pixels; the others (scores) only move along
+in a flip. `shapes` are (B, 2): height and width of each clip's picture. Every function returns new tensors.
+A coordinate that is exactly 0 counts as missing, x and y each for itself, in `compact` and `flip`, as in the peers
+(mmaction2 `PoseCompact`, `Resize`, `RandomResizedCrop`, `CenterCrop`, `Flip`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PADDING, THRESHOLD = 0.25, 10.0  # of the box round the joints: share of its half-size; least size in pixels
+AREA, ASPECT, ATTEMPTS = (0.56, 1.0), (3 / 4, 4 / 3), 10
+
+
+def _per_clip(values: Tensor) -> Tensor:
+    """(B, 2) as height, width -> (B, 1, 1, 1, 2) as x, y."""
+    return values.flip(1)[:, None, None, None, :]
+
+
+def _with_xy(points: Tensor, xy: Tensor) -> Tensor:
+    return torch.cat((xy, points[..., 2:].to(xy.dtype)), -1) if points.shape[-1] > 2 else xy
+
+
+def compact(points: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
+    """Cuts each clip to the square round its joints (all frames and persons), 25 % larger; it may leave the picture.
+
+    NaN becomes 0. A clip whose joints span less than 10 px in x or y stays as it is. -> (points, shapes).
+    """
+    xy = torch.nan_to_num(points[..., :2], nan=0.0)
+    present = xy != 0
+    low = torch.where(present, xy, math.inf).amin((1, 2, 3))  # (B, 2), x then y
+    high = torch.where(present, xy, -math.inf).amax((1, 2, 3))
+    wide = (high - low >= THRESHOLD).all(1)
+    centre = (high + low) / 2
+    half = ((high - low) / 2 * (1 + PADDING)).amax(1, keepdim=True)
+    start, end = torch.where(wide[:, None], centre - half, 0).trunc(), torch.where(wide[:, None], centre + half, 0).trunc()
+    moved = xy - torch.where(present, start[:, None, None, None], 0)
+    size = (end - start).flip(1).to(shapes.dtype)
+    return _with_xy(points, moved), torch.where(wide[:, None], size, shapes)
+
+
+def resize(points: Tensor, shapes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Stretches each picture to `size` (height, width), whatever its proportions. -> (points, shapes)."""
+    new = torch.tensor(size, dtype=shapes.dtype, device=shapes.device).expand_as(shapes)
+    return _scaled(points, shapes, new), new.clone()
+
+
+def resize_short(points: Tensor, shapes: Tensor, short: int) -> tuple[Tensor, Tensor]:
+    """Scales each picture so that its shorter side is `short` pixels. -> (points, shapes)."""
+    factor = short / shapes.amin(1, keepdim=True).double()
+    new = (shapes * factor + 0.5).to(shapes.dtype)
+    return _scaled(points, shapes, new), new
+
+
+def _scaled(points: Tensor, shapes: Tensor, new: Tensor) -> Tensor:
+    factor = (new.double() / shapes.double()).float()
+    return _with_xy(points, points[..., :2] * _per_clip(factor).to(points.dtype))
+
+
+def crop(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Cuts each picture to its box (B, 4), x1, y1, x2, y2. Missing joints move too, as in the peers. -> (points, shapes)."""
+    start = boxes[:, None, None, None, :2].to(points.dtype)
+    return _with_xy(points, points[..., :2] - start), (boxes[:, 2:] - boxes[:, :2]).flip(1)
+
+
+def centre_crop(points: Tensor, shapes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Cuts the square of `size` pixels out of each picture's middle. -> (points, shapes)."""
+    start = (shapes.flip(1) - size) // 2
+    return crop(points, torch.cat((start, start + size), 1))
+
+
+def random_crop_boxes(shapes: np.ndarray, source, offset=None, area=AREA, aspect=ASPECT) -> np.ndarray:
+    """Boxes (B, 4), x1, y1, x2, y2, of a drawn area and proportion, anywhere in pictures of `shapes` (B, 2); 10 tries.
+
+    `source` is a numpy Generator or RandomState; `offset(high)` draws integers 0..high inclusive, elementwise (by
+    default out of `source`): the peers take these from Python's own generator, x before y.
+    """
+    shapes = np.asarray(shapes, np.int64)
+    draw = (len(shapes), ATTEMPTS)
+    aspects = np.exp(source.uniform(*np.log(aspect), size=draw))
+    areas = source.uniform(*area, size=draw) * shapes.prod(1)[:, None]
+    tried = np.stack((np.round(np.sqrt(areas / aspects)), np.round(np.sqrt(areas * aspects))), -1).astype(np.int64)
+    fits = (tried <= shapes[:, None]).all(-1)  # (B, attempts)
+    some = fits.any(1)
+    size = tried[np.arange(len(shapes)), fits.argmax(1)]
+    size[~some] = shapes[~some].min(1, keepdims=True)
+    if offset is None:
+        integers = source.integers if hasattr(source, "integers") else source.randint
+        offset = lambda high: integers(high + 1)  # noqa: E731
+    room = shapes - size
+    start = np.where(some[:, None], offset(room[:, ::-1]), room[:, ::-1] // 2)
+    return np.concatenate((start, start + size[:, ::-1]), 1)
+
+
+def flip(points: Tensor, shapes: Tensor, mirrored: list[int], which: Tensor) -> Tensor:
+    """Mirrors the clips where `which` (B,) is true: x becomes width - x, left and right joints change places.
+
+    `mirrored` is `Layout.mirrored()`: scores go with their joints.
+    """
+    swapped = points[:, :, :, mirrored]
+    width = shapes[:, 1].to(points.dtype)[:, None, None, None]
+    x = torch.where(swapped[..., 0] != 0, width - swapped[..., 0], swapped[..., 0])
+    swapped = torch.cat((x[..., None], swapped[..., 1:]), -1)
+    return torch.where(which[:, None, None, None, None], swapped, points)
