@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Target, TaxonomyName, choice, command
+from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command
 from mma82cli.records import DataError
 
 Metric = choice("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean")
@@ -37,9 +37,14 @@ def run(
     truth: Annotated[str, typer.Option("--truth", metavar="FILE", show_default=False, help="truth to join by id")] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="add a line for each label")] = False,
     confusion: Annotated[bool, typer.Option("--confusion", help="add a line for each pair of labels that occurs")] = False,
+    ci: Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples")] = 0,
+    cluster: Annotated[str, typer.Option("--cluster", metavar="FIELD", show_default=False, help="resample its values")] = None,
+    compare: Annotated[str, typer.Option("--compare", metavar="FILE", show_default=False, help="another system")] = None,
+    mean_over: Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of runs")] = None,
     items: Annotated[bool, typer.Option("--items", help="a line for each record instead")] = False,
     counts: Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")] = False,
     format: Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")] = None,
+    seed: Seed = 0,
 ) -> None:
     """Score recognition: records with `label` and `scores` (or `topk`) in, a line for each metric and level out:
     metric, level, value (a fraction), n, signature.
@@ -48,47 +53,69 @@ def run(
     prediction. --labels union is what mmaction2 and pyskl compute for mca. A score that ties with the truth counts
     by label id, lowest first. --body max: a group scores as its best action; mapped: the five best actions' groups,
     repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
+
+    --ci resamples clips, or with --cluster subject whole subjects, whose clips are not independent: percentile
+    interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap
+    p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean
+    over runs with standard deviation and 95 % t interval.
     """
+    from mma82cli.metrics.confidence import Outcomes
     from mma82cli.metrics.tally import Tally
     from mma82cli.predictions import Predictions, load_truth
     from mma82cli.taxonomy import load_taxonomy
 
     label_set = load_taxonomy(taxonomy)
-    tally = Tally(label_set, by or (), None if level == Level.action else body.value)
+    by = [*(by or ()), *([mean_over] if mean_over else ())]
+    tally = Tally(label_set, by, None if level == Level.action else body.value)
     settings = {"taxonomy": label_set.name, "target": target, "split": split or "all", "body": tally.body_rule}
     answers = load_truth(truth, label_set, target) if truth else None
-    reader = Predictions(pipe, label_set, target, split, by or (), answers, softmax=body == BodyRule.sum)
-    for batch in reader.batches():
-        ranked = tally.rank(batch.labels, batch.scores)
-        tally.add(ranked, batch.groups)
+    fields = [*by, cluster] if cluster else by
+
+    def read(source, each) -> Predictions:
+        reader = Predictions(source, label_set, target, split, fields, answers, softmax=body == BodyRule.sum)
+        for batch in reader.batches():
+            each(batch, tally.rank(batch.labels, batch.scores), [group[: len(by)] for group in batch.groups])
+        return reader
+
+    outcomes = Outcomes() if ci or compare else None
+
+    def count(batch, ranked, groups) -> None:
+        tally.add(ranked, groups)
+        if outcomes is not None:
+            outcomes.add(ranked, groups, [g[-1] for g in batch.groups] if cluster else [], batch.ids)
         if items:
-            _write_items(pipe, label_set, batch, ranked["action"], tally.by)
+            _write_items(pipe, label_set, batch, ranked["action"], groups, by)
+
+    _finish_counts(pipe, read(pipe, count), tally, settings, refuse=outcomes is not None)
+    if counts:
+        for record in tally.to_records(settings):
+            pipe.write(record)
+        return
+    if items:
+        return
+    levels = ["action", "body"] if level == Level.both else [level.value]
+    lines = _figures(tally, [m.value for m in metric or ()], levels, labels.value)
+    choices = settings | {"labels": labels.value, "ties": "lowest-id"}
+    if outcomes is not None:
+        choices |= {"bootstrap": ci or 1000, "cluster": cluster or "clip", "seed": seed}
+        resampling = (choices["bootstrap"], seed, labels.value)
+        if ci:
+            _add_intervals(pipe, lines, tally, outcomes, *resampling)
+        if compare:
+            _add_comparison(pipe, lines, tally, outcomes, _other(compare, read), *resampling)
+    _write(pipe, _all_lines(lines, tally, levels, mean_over, per_class, confusion), choices, format)
+
+
+def _finish_counts(pipe, reader, tally, settings, refuse: bool) -> None:
+    """Adds the counts met among the predictions, and says what a person must know about the numbers."""
     for line in reader.counts:
+        if refuse:
+            pipe.reject(line, "counts hold no single clips; --ci and --compare need predictions")
+            continue
         try:
             tally.add_record(line.record, settings)
         except DataError as error:
             pipe.reject(line, error)
-    _tell(pipe, reader, tally)
-    if counts:
-        for record in tally.to_records(settings):
-            pipe.write(record)
-    elif not items:
-        names = [m.value for m in metric] if metric else None
-        levels = ["action", "body"] if level == Level.both else [level.value]
-        lines = _report(tally, names, levels, labels.value, per_class, confusion)
-        _write(pipe, lines, _signature(settings, labels.value), format)
-
-
-def _write_items(pipe, taxonomy, batch, ranked, by) -> None:
-    rows = zip(batch.ids, ranked.truth.tolist(), ranked.predicted.tolist(), ranked.rank.tolist(), batch.groups, strict=True)
-    for name, truth, predicted, rank, group in rows:
-        fields = dict(zip(by, group, strict=True))
-        label, guess = taxonomy.names[truth], taxonomy.names[predicted]
-        pipe.write({"id": name, **fields, "label": label, "predicted": guess, "rank": rank + 1, "correct": rank == 0})
-
-
-def _tell(pipe, reader, tally) -> None:
-    """What a person must know about the numbers: other taxonomies, ties, records without a prediction."""
     for name in sorted(reader.other_taxonomies):
         pipe.note(f"scores follow taxonomy '{name}'; they are read as {reader.taxonomy.name}")
     missing = reader.missing()
@@ -99,29 +126,69 @@ def _tell(pipe, reader, tally) -> None:
         pipe.note(f"in {ties} of {tally.n} records the true label ties with another; the lower id counts first")
 
 
-def _report(tally, metrics, levels, rule, per_class, confusion) -> list[dict]:
-    from mma82cli.metrics import tally as lines
+def _figures(tally, metrics: list[str], levels: list[str], rule: str) -> list[dict]:
+    from mma82cli.metrics.report import metric_lines
 
     if tally.n == 0:
         raise DataError("no predictions; expected records with 'label' and 'scores'")
-    report = list(lines.metric_lines(tally, metrics, levels, rule))
-    if not report:
-        raise DataError(f"taxonomy {tally.taxonomy.name} has no body groups; {', '.join(metrics or levels)} needs them")
+    lines = list(metric_lines(tally, levels, rule))
+    if "top5" in metrics and sum(x["metric"] == "top5" for x in lines) < sum(x["metric"] == "top1" for x in lines):
+        raise DataError("'topk' is too short to tell the five best; expected 'scores', or a larger --topk")
+    lines = [line for line in lines if not metrics or line["metric"] in metrics]
+    if not lines:
+        lacks = "" if tally.taxonomy.bodies else f"; taxonomy {tally.taxonomy.name} has no body groups"
+        raise DataError(f"no {', '.join(metrics or levels)} at level {' and '.join(levels)}{lacks}")
+    return lines
+
+
+def _add_intervals(pipe, lines, tally, outcomes, resamples, seed, rule) -> None:
+    from mma82cli.metrics.report import add_intervals
+
+    degenerate = add_intervals(lines, tally, outcomes, resamples, seed, rule)
+    if degenerate:
+        pipe.note(f"{degenerate} group(s) have one unit to resample, so no interval: ci is null")
+
+
+def _other(path: str, read):
+    """The outcomes of the system in another file."""
+    from mma82cli.metrics.confidence import Outcomes
+    from mma82cli.stream import Pipe
+
+    other = Outcomes()
+    read(Pipe("score", [path]), lambda batch, ranked, groups: other.add(ranked, groups, [], batch.ids))
+    return other
+
+
+def _add_comparison(pipe, lines, tally, outcomes, other, resamples, seed, rule) -> None:
+    from mma82cli.metrics.report import add_comparison
+
+    add_comparison(lines, tally, outcomes, other, resamples, seed, rule)
+
+
+def _all_lines(lines, tally, levels, over, per_class, confusion) -> list[dict]:
+    from mma82cli.metrics import report
+
+    if over:
+        return report.mean_over(lines, over)
     if per_class:
-        report += lines.class_lines(tally, levels)
+        lines += report.class_lines(tally, levels)
     if confusion:
-        report += lines.confusion_lines(tally, levels)
-    return report
+        lines += report.confusion_lines(tally, levels)
+    return lines
 
 
-def _signature(settings: dict, labels: str) -> str:
+def _write_items(pipe, taxonomy, batch, ranked, groups, by) -> None:
+    rows = zip(batch.ids, ranked.truth.tolist(), ranked.predicted.tolist(), ranked.rank.tolist(), groups, strict=True)
+    for name, truth, predicted, rank, group in rows:
+        fields = dict(zip(by, group, strict=True))
+        label, guess = taxonomy.names[truth], taxonomy.names[predicted]
+        pipe.write({"id": name, **fields, "label": label, "predicted": guess, "rank": rank + 1, "correct": rank == 0})
+
+
+def _write(pipe, lines: list[dict], choices: dict, format) -> None:
     from mma82cli import __version__
 
-    choices = settings | {"labels": labels, "ties": "lowest-id", "version": __version__}
-    return "|".join(f"{key}:{value}" for key, value in choices.items() if value is not None)
-
-
-def _write(pipe, lines: list[dict], signature: str, format) -> None:
+    signature = "|".join(f"{k}:{v}" for k, v in {**choices, "version": __version__}.items() if v is not None)
     lines = [line | {"signature": signature} for line in lines]
     on_terminal = pipe.out.path is None and sys.stdout.isatty()
     if format is None:

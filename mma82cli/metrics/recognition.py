@@ -7,6 +7,7 @@ metric is a function of the sum, so that any sharding and any order give the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,21 @@ class Counts:
     def n(self) -> int:
         """Number of clips."""
         return int(self.confusion.sum())
+
+    @property
+    def margins(self) -> Margins:
+        """What the metrics are functions of."""
+        return Margins(self.confusion.sum(1), self.confusion.sum(0), self.confusion.diagonal(), self.top5)
+
+
+class Margins(NamedTuple):
+    """Clips by label, all (…, C); leading axes are resamples. `truths`: by true label, `guesses`: by best-scored
+    label, `hits`: by true label where it is also the best-scored, `top5`: where it is among the five best."""
+
+    truths: np.ndarray
+    guesses: np.ndarray
+    hits: np.ndarray
+    top5: np.ndarray
 
 
 @dataclass
@@ -108,36 +124,34 @@ def rank_bodies(truth: np.ndarray, scores: np.ndarray, body: np.ndarray, rule: s
     return result
 
 
-def metrics(counts: Counts, rule: str = "sklearn") -> dict[str, float]:
-    """top1, top5, mca, macro-f1 and micro-f1 as fractions, from the counts of one level.
+def metrics(margins: Margins, rule: str = "sklearn") -> dict[str, np.ndarray]:
+    """top1, top5, mca, macro-f1 and micro-f1 as fractions, (…) each.
 
     `rule` says over which labels mca and macro-F1 are averaged. sklearn: mca over labels that occur as truth
     (balanced_accuracy_score), macro-F1 over labels seen in truth or prediction (f1_score). present: truth only.
     union: truth or prediction, a label without truth counts 0 (mean_class_accuracy of mmaction2 and pyskl).
-    all: every label, absent ones count 0. With one label a clip, micro-F1 is top-1. top5 is left out where a
-    short `topk` can't tell it.
+    all: every label, absent ones count 0. With one label a clip, micro-F1 is top-1.
     """
-    n = counts.n
-    if n == 0:
-        raise DataError("no predictions to score")
-    hits = counts.confusion.diagonal()
-    truths, guesses = counts.confusion.sum(1), counts.confusion.sum(0)
-    present, seen = truths > 0, (truths > 0) | (guesses > 0)
+    n = margins.truths.sum(-1)
+    present = margins.truths > 0
+    seen = present | (margins.guesses > 0)
     everything = np.ones_like(present)
     for_mca = {"sklearn": present, "present": present, "union": seen, "all": everything}[rule]
     for_f1 = {"sklearn": seen, "present": present, "union": seen, "all": everything}[rule]
-    top1 = int(hits.sum()) / n
-    recall = hits / np.maximum(truths, 1)
-    values = {"top1": top1, "top5": int(counts.top5.sum()) / n, "mca": float(recall[for_mca].mean())}
-    if counts.unknown:
-        del values["top5"]
-    return values | {"macro-f1": float(f1(counts)[for_f1].mean()), "micro-f1": top1}
+    top1 = margins.hits.sum(-1) / n
+    recall = margins.hits / np.maximum(margins.truths, 1)
+    return {
+        "top1": top1,
+        "top5": margins.top5.sum(-1) / n,
+        "mca": (recall * for_mca).sum(-1) / for_mca.sum(-1),
+        "macro-f1": (f1(margins) * for_f1).sum(-1) / for_f1.sum(-1),
+        "micro-f1": top1,
+    }
 
 
-def f1(counts: Counts) -> np.ndarray:
-    """(C,) F1 of each label; 0 for a label that neither occurs nor is predicted."""
-    hits = counts.confusion.diagonal()
-    return 2 * hits / np.maximum(counts.confusion.sum(0) + counts.confusion.sum(1), 1)
+def f1(margins: Margins) -> np.ndarray:
+    """(…, C) F1 of each label; 0 for a label that neither occurs nor is predicted."""
+    return 2 * margins.hits / np.maximum(margins.truths + margins.guesses, 1)
 
 
 def per_class(counts: Counts) -> dict[str, np.ndarray]:
@@ -145,10 +159,25 @@ def per_class(counts: Counts) -> dict[str, np.ndarray]:
     support = counts.confusion.sum(1)
     absent = support == 0
     share = np.where(absent, 1, support)
-    values = {"recall": counts.confusion.diagonal() / share, "top5": counts.top5 / share, "f1": f1(counts)}
+    values = {"recall": counts.confusion.diagonal() / share, "top5": counts.top5 / share, "f1": f1(counts.margins)}
     return {name: np.where(absent, np.nan, v) for name, v in values.items()} | {"support": support}
 
 
-def f1_mean(action: dict[str, float], body: dict[str, float]) -> float:
+def f1_mean(action: dict, body: dict):
     """The challenge's number: mean of macro- and micro-F1 over both levels, from two results of `metrics`."""
     return (body["macro-f1"] + body["micro-f1"] + action["macro-f1"] + action["micro-f1"]) / 4
+
+
+def values(margins: dict[str, Margins], rule: str, short: set[str] = frozenset()) -> dict[tuple[str, str], np.ndarray]:
+    """{(metric, level): value} in the order of a report, from the margins a level; `short` levels have no top5."""
+    figures = {level: metrics(part, rule) for level, part in margins.items()}
+    result = {}
+    for metric in METRICS:
+        if metric == "f1-mean":
+            if len(figures) == 2:
+                result[metric, "avg"] = f1_mean(figures["action"], figures["body"])
+            continue
+        for level in figures:
+            if metric != "top5" or level not in short:
+                result[metric, level] = figures[level][metric]
+    return result

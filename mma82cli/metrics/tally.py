@@ -1,4 +1,4 @@
-"""Counts of every group of clips at both levels, how they are written and read back, and the lines they make."""
+"""Counts of every group of clips at both levels, and how they are written and read back."""
 
 from __future__ import annotations
 
@@ -100,48 +100,3 @@ def _dense(record: dict, size: int) -> Counts:
     np.add.at(counts.top5, top5[:, 0], top5[:, 1])
     counts.ties, counts.unknown = int(record["ties"]), int(record["unknown"])
     return counts
-
-
-# -- lines of a report -------------------------------------------------------------------------------------------
-
-
-def metric_lines(tally: Tally, metrics: list[str] | None, levels: list[str], rule: str) -> Iterator[dict]:
-    """{"metric", "level", …group…, "value", "n"} of every group. `metrics` None: all that the counts can answer."""
-    for fields, counts in tally.ordered():
-        values = {level: recognition.metrics(counts[level], rule) for level in levels if level in counts}
-        for metric in metrics or recognition.METRICS:
-            if metric == "f1-mean":
-                if len(values) == 2:
-                    mean = recognition.f1_mean(values["action"], values["body"])
-                    yield {"metric": metric, "level": "avg", **fields, "value": mean, "n": counts["action"].n}
-                continue
-            for level, figures in values.items():
-                if metric in figures:
-                    yield {"metric": metric, "level": level, **fields, "value": figures[metric], "n": counts[level].n}
-                elif metrics:
-                    raise DataError("'topk' is too short to tell the five best; expected 'scores', or a larger --topk")
-
-
-def class_lines(tally: Tally, levels: list[str]) -> Iterator[dict]:
-    """recall, top5 and f1 of every label; null where it has no truth."""
-    for fields, counts in tally.ordered():
-        for level in (x for x in levels if x in counts):
-            names = tally.taxonomy.names if level == "action" else tally.taxonomy.bodies
-            values = recognition.per_class(counts[level])
-            for metric in ("recall", "top5", "f1"):
-                if metric == "top5" and counts[level].unknown:
-                    continue
-                for name, value, support in zip(names, values[metric].tolist(), values["support"].tolist(), strict=True):
-                    shown = None if support == 0 else value
-                    yield {"metric": metric, "level": level, **fields, "label": name, "value": shown, "support": support}
-
-
-def confusion_lines(tally: Tally, levels: list[str]) -> Iterator[dict]:
-    """A line for each pair of labels that occurs: `label`, `predicted`, `n`."""
-    for fields, counts in tally.ordered():
-        for level in (x for x in levels if x in counts):
-            names = tally.taxonomy.names if level == "action" else tally.taxonomy.bodies
-            confusion = counts[level].confusion
-            for truth, guess in np.argwhere(confusion).tolist():
-                pair = {"label": names[truth], "predicted": names[guess], "n": int(confusion[truth, guess])}
-                yield {"metric": "confusion", "level": level, **fields, **pair}

@@ -160,3 +160,43 @@ def test_a_terminal_gets_the_table(tmp_path):
 def test_a_terminal_as_input_is_an_error_with_a_hint():
     done = subprocess.run(["script", "-qec", f"{ROOT}/bin/mma82 score", "/dev/null"], capture_output=True, timeout=20)
     assert done.returncode == 2 and b"terminal" in done.stdout
+
+
+def test_intervals_are_seeded_and_bracket_the_value(run):
+    rows = [dict(r, subject=f"s{i % 12}") for i, r in enumerate(preds(240))]
+    for options in ([], ["--cluster", "subject"]):
+        result = run("score", "--ci", 200, "--metric", "top1", *options, stdin=rows)
+        assert result.out == run("score", "--ci", 200, "--metric", "top1", *options, stdin=rows).out
+        assert result.out != run("score", "--ci", 200, "--metric", "top1", "--seed", 1, *options, stdin=rows).out
+        for line in result.records:
+            low, high = line["ci"]
+            assert low <= line["value"] <= high and (low < high or line["value"] == 1)
+    alone = run("score", "--ci", 50, "--cluster", "subject", "--metric", "top1", stdin=[dict(r, subject="s") for r in rows])
+    assert {x["ci"] for x in alone.records} == {None} and "no interval" in alone.err
+    counts = run("score", "--counts", stdin=rows).out
+    assert run("score", "--ci", 50, stdin=counts).code == 1
+
+
+def test_a_system_against_itself_and_against_a_worse_one(run, tmp_path):
+    rows = preds(120)
+    (tmp_path / "same").write_bytes(as_lines(reversed(rows)))
+    for line in run("score", "--compare", tmp_path / "same", "--by", "domain", stdin=rows).records:
+        assert (line["delta"], line["p"], line["delta_ci"]) == (0, 1, [0, 0]) and line.get("mcnemar", 1) == 1
+    worse = [dict(r, scores=r["scores"][::-1]) for r in rows]
+    (tmp_path / "worse").write_bytes(as_lines(worse))
+    for line in run("score", "--metric", "top1", "--level", "action", "--compare", tmp_path / "worse", stdin=rows).records:
+        other = run("score", "--metric", "top1", "--level", "action", stdin=worse).records[0]["value"]
+        assert line["other"] == other and line["delta"] == pytest.approx(line["value"] - other)
+        assert line["p"] < 0.01 and line["mcnemar"] < 0.01
+    short = run("score", "--compare", tmp_path / "same", stdin=rows[1:])
+    assert short.code == 1 and '"c0"' in short.err and short.err.count("\n") == 1
+
+
+def test_mean_over_runs(run):
+    rows = [dict(r, run=k, scores=r["scores"] if k < 2 else r["scores"][::-1]) for k in range(3) for r in preds(30)]
+    single = [run("score", stdin=[r for r in rows if r["run"] == k]).records for k in range(3)]
+    for i, line in enumerate(run("score", "--mean-over", "run", stdin=rows).records):
+        values = [records[i]["value"] for records in single]
+        assert line["runs"] == 3 and line["value"] == pytest.approx(sum(values) / 3)
+        half = 4.302652729749462 * line["sd"] / 3**0.5  # Student's t, 2 degrees of freedom
+        assert line["ci"] == [pytest.approx(line["value"] - half), pytest.approx(line["value"] + half)]
