@@ -7,6 +7,7 @@ import io
 TITLES = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro-F1", "micro-f1": "Micro-F1", "f1-mean": "F1-mean"}
 LEVELS = {"action": "Action", "body": "Body", "avg": "Both"}
 _KEYS = ("metric", "level", "value", "n", "label", "predicted", "support", "signature")
+_DETAILS = ("ci", "sd", "runs", "other", "delta", "delta_ci", "p", "mcnemar")
 
 
 def render(lines: list[dict], form: str) -> str:
@@ -17,7 +18,8 @@ def render(lines: list[dict], form: str) -> str:
     for wanted, build in ((_is_figure, _figures), (_is_class, _classes), (_is_pair, _pairs)):
         part = [x for x in lines if wanted(x)]
         if part:
-            tables.append(build(part))
+            detailed = build is _figures and any(key in part[0] for key in _DETAILS)
+            tables.append((_details if detailed else build)(part))
     draw = {"table": _terminal, "markdown": _markdown, "latex": _latex, "tsv": _tsv}[form]
     text = "\n".join(draw(header, rows) for header, rows in tables)
     note = lines[0].get("signature") if lines else None
@@ -37,7 +39,7 @@ def _is_figure(line: dict) -> bool:
 
 
 def _group(line: dict) -> dict:
-    return {k: v for k, v in line.items() if k not in _KEYS}
+    return {k: v for k, v in line.items() if k not in _KEYS and k not in _DETAILS}
 
 
 def _percent(value) -> str:
@@ -65,6 +67,30 @@ def _figures(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
+def _details(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """A row a metric, where a value comes with an interval, a spread or a comparison."""
+    titles = {"ci": "95 % interval", "sd": "SD", "runs": "Runs", "other": "Other", "delta": "Delta"}
+    titles |= {"delta_ci": "95 % interval of delta", "p": "p", "mcnemar": "McNemar p"}
+    used = [key for key in titles if any(key in line for line in lines)]
+    rows = []
+    for line in lines:
+        first = ["–" if v is None else str(v) for v in _group(line).values()]
+        first += [LEVELS[line["level"]], TITLES[line["metric"]], _percent(line["value"])]
+        rows.append(first + [_detail(key, line.get(key, "")) for key in used] + [str(line["n"])])
+    fields = [f.capitalize() for f in _group(lines[0])]
+    return fields + ["Level", "Metric", "Value"] + [titles[key] for key in used] + ["Clips"], rows
+
+
+def _detail(key: str, value) -> str:
+    if isinstance(value, list):
+        return f"{100 * value[0]:.2f} .. {100 * value[1]:.2f}"
+    if value == "" or key == "runs":
+        return str(value)
+    if value is not None and key in ("p", "mcnemar"):
+        return f"{value:.4f}"
+    return _percent(value)
+
+
 def _classes(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
     columns = [(level, metric) for level in ("body", "action") for metric in ("recall", "top5", "f1")]
     titles = {"recall": "Recall", "top5": "Top-5", "f1": "F1"}
@@ -88,7 +114,7 @@ def _pairs(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
 
 
 def _numeric(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit() or text in ("–", "")
+    return text.replace(".", "").replace("-", "").replace(" ", "").isdigit() or text in ("–", "")
 
 
 def _terminal(header: list[str], rows: list[list[str]]) -> str:
