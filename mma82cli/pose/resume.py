@@ -41,7 +41,8 @@ class ResumeFile:
                     break
                 self._done[self._key(raw, f"{path}:{number}", model)] += 1
                 whole += len(raw)
-        os.ftruncate(self._file, whole)
+        if whole < os.fstat(self._file).st_size:
+            os.ftruncate(self._file, whole)
 
     @staticmethod
     def _key(raw: bytes, place: str, model: str) -> bytes:
