@@ -112,7 +112,7 @@ class Output:
         self.name = path or "<stdout>"
         if path is None:
             self._file = io.BufferedWriter(io.FileIO(1, "wb", closefd=False), BUFFER)
-        elif os.path.exists(path) and not os.path.isfile(path):  # a device or a named pipe can't be replaced
+        elif _in_place(path):
             self._file = open(path, "wb")  # noqa: SIM115
         else:
             folder, base = os.path.split(os.path.abspath(path))
@@ -150,6 +150,12 @@ class Output:
             self._temporary = None
         else:
             self._file.flush()
+
+
+def _in_place(path: str) -> bool:
+    """A device or a named pipe can't be replaced, nor /dev/stdout, even while it leads to a file."""
+    device = os.path.dirname(os.path.abspath(path)) in ("/dev", "/dev/fd")
+    return device or (os.path.exists(path) and not os.path.isfile(path))
 
 
 def _umask() -> int:
