@@ -15,7 +15,10 @@ from mma82cli.records import DataError, WrongUsage
 COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "merge-annotations": ("merge_annotations", "several annotators' segments into one an instance"),
     "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
+    "train-rec": ("train_rec", "a recognition network from clips of joints"),
+    "infer": ("infer", "a checkpoint's scores for each clip"),
     "labels": ("labels", "print a taxonomy, a label a line"),
+    "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
     "score": ("score", "every metric of the benchmark from predictions"),
 }
 

@@ -1,0 +1,122 @@
+"""`mma82 synth`: the embedded data set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import Seed, choice, command
+from mma82cli.records import WrongUsage
+
+Kind = choice("skeleton", "video", "detection", "annotations", "emotion")
+KindOption = Annotated[Kind, typer.Option("--kind", help="what to make (see above)")]
+Clips = Annotated[
+    int, typer.Option("--clips", metavar="N", show_default=False, help="clips (annotations: actions; detection: videos)")
+]
+Subjects = Annotated[int, typer.Option("--subjects", metavar="N", show_default=False, help="people, of all domains together")]
+Classes = Annotated[
+    int, typer.Option("--classes", metavar="N", show_default=False, help="the N most frequent labels that joints can tell")
+]
+Domains = Annotated[
+    list[str], typer.Option("--domains", metavar="NAME,…", show_default=False, help="laboratory,psychiatric,street,television")
+]
+Videos = Annotated[str, typer.Option("--videos", metavar="DIR", show_default=False, help="render video files into DIR")]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", show_default=False, help="processes; a core each by default")]
+
+
+@command(
+    reads=False,
+    example="mma82 synth --classes 16 --clips 600 > skeletons.jsonl\n"
+    "mma82 synth --kind annotations --clips 600 --classes 16 --videos videos > annotations.jsonl",
+)
+def run(
+    pipe,
+    kind: KindOption = Kind.skeleton,
+    clips: Clips = None,
+    subjects: Subjects = None,
+    classes: Classes = None,
+    domains: Domains = None,
+    videos: Videos = None,
+    seed: Seed = 0,
+    jobs: Jobs = None,
+) -> None:
+    """Make synthetic people who perform the 82 micro-actions, in four domains.
+
+    Kinds: skeleton, trimmed clips as joints (39,816 of 454 subjects, as in the paper, unless --clips says less);
+    video, the same rendered to files; annotations, source videos of several actions as three annotators mark them;
+    detection, untrimmed videos with overlapping actions; emotion, lists of micro-actions with the emotion they tell.
+    Rendered people wear markers that the network `dots` finds, which `extract-skeleton` uses by default.
+    Of --clips N clips no domain and no label gets less than half of an even share.
+    """
+    import os
+
+    from mma82cli.synth import dataset
+
+    for option, value in (("--clips", clips), ("--subjects", subjects), ("--jobs", jobs)):
+        if value is not None and value < 1:
+            raise WrongUsage(f"{option} is {value}; expected at least 1")
+    if seed < 0:
+        raise WrongUsage(f"--seed is {seed}; expected at least 0")
+    if kind == "video" and videos is None:
+        raise WrongUsage("--kind video needs --videos DIR, the folder to render into")
+    if videos is not None and kind in ("skeleton", "emotion"):
+        raise WrongUsage(f"--kind {kind.value} renders nothing; --videos goes with video, annotations and detection")
+    known = dataset.facts()
+    where = _domains(domains, list(known.domains))
+    ids = dataset.chosen_classes(known, classes)
+    if kind == "emotion":
+        return _emotions(pipe, known, ids, clips, subjects, seed)
+    count, wanted = clips, None
+    if kind == "detection":
+        wanted = clips or known.detection["videos"]
+        count = clips and max(1, round(clips * known.instances.sum() / known.detection["videos"]))
+    plan = dataset.plan(known, count, subjects, ids, where, seed, videos=wanted)
+    if len(plan.domains) < len(where):
+        pipe.note(f"{len(plan.subjects)} subject(s) for {len(where)} domains: only {', '.join(plan.domains)}")
+    _make(pipe, kind.value, plan, known, seed, wanted, videos, jobs or len(os.sched_getaffinity(0)))
+
+
+def _domains(given: list[str] | None, known: list[str]) -> list[str]:
+    """The domains asked for, in the paper's order. Raises WrongUsage."""
+    names = [name.strip() for part in given or known for name in part.split(",")]
+    for name in names:
+        if name not in known:
+            raise WrongUsage(f"--domains has '{name}'; expected of {', '.join(known)}")
+    return [name for name in known if name in names]
+
+
+def _emotions(pipe, known, ids, clips, subjects, seed) -> None:
+    from mma82cli.synth import make
+
+    total = clips or 100 * len(known.emotions)
+    for record in pipe.progress(make.emotions(known, ids, total, subjects, seed), total):
+        pipe.write(record)
+
+
+def _make(pipe, kind, plan, known, seed, wanted, videos, processes) -> None:
+    import os
+    from pathlib import Path
+
+    from mma82cli.synth import crew, make
+
+    render = {}
+    if videos is not None:
+        from mma82cli.synth.render import codec
+
+        Path(videos).mkdir(parents=True, exist_ok=True)
+        suffix, letters = codec()
+        render = {"videos": videos, "suffix": suffix, "letters": letters, "owner": os.getpid()}
+    if wanted is not None:
+        wanted = min(wanted, len(plan))
+    todo = make.jobs(kind, plan, known, seed, wanted, **render)
+    try:
+        with pipe.progress(total=len(todo), unit="video" if videos else "rec") as bar:
+            for records in crew.run(make.work, todo, min(processes, len(todo))):
+                for record in records:
+                    pipe.write(make.written(record))
+                bar.update()
+    finally:
+        if videos is not None:
+            for part in Path(videos).glob(f".*.{os.getpid()}.part.*"):
+                part.unlink(missing_ok=True)
