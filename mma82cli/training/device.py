@@ -1,0 +1,64 @@
+"""Which device and precision a run computes in, and how memory is kept on a CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+import torch
+
+from mma82cli.records import WrongUsage
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA where there is some. Raises WrongUsage where the device asked for is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise WrongUsage("--device cuda: torch sees no CUDA device; expected cpu or auto")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 where the device multiplies matrices in it (AMX, or a GPU of 2020 and later), else float32."""
+    if name == "auto":
+        if device.type == "cuda":
+            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        else:
+            name = "bf16" if _has_amx() else "float32"
+    return {"bf16": torch.bfloat16, "float32": torch.float32}[name]
+
+
+def _has_amx() -> bool:
+    """Whether the CPU has AMX tiles. (AVX512-BF16 alone gains little over float32.)"""
+    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    try:
+        return bool(ask()) if ask else False
+    except RuntimeError:
+        return False
+
+
+def autocast(device: torch.device, dtype: torch.dtype):
+    """The context in which a forward pass is run."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=True)
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep freed memory instead of giving it back to the system; elsewhere nothing happens.
+
+    Activations are megabytes that come and go in every step. Fresh pages for them cost as much as the arithmetic:
+    a ReLU over 16 MB takes 30 ms on new pages and 3 ms on old ones.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        for key, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 << 20)):
+            library.mallopt(key, value)
+
+
+def make_deterministic(device: torch.device) -> None:
+    """The same numbers in every run on this device, at some cost in time on a GPU."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = False
