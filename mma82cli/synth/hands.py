@@ -36,10 +36,10 @@ def draw(image, wrist, tip, turned: float, form: str, beat: float, skin, scale: 
     palm = wrist + line * length * 0.42
     edge, fill = bgr(skin, 0.72), bgr(skin)
     limb(image, wrist, palm, 0.026 * scale + 0.7, 0.040 * scale + 0.7, edge)
-    for angle, reach in _fingers(form, beat):
-        end = palm + _rotate(line, turned * angle) * length * (reach + 0.28)
-        limb(image, palm, end, 0.016 * scale + 0.6, 0.012 * scale + 0.6, edge)
-        limb(image, palm, end, 0.016 * scale, 0.012 * scale, fill)
+    ends = [palm + _rotate(line, turned * angle) * length * (reach + 0.28) for angle, reach in _fingers(form, beat)]
+    for colour, width in ((edge, 0.030 * scale + 1.2), (fill, 0.028 * scale)):
+        for end in ends:
+            stroke(image, (palm, end), colour, width)
     limb(image, wrist, palm, 0.026 * scale, 0.040 * scale, fill)
     if form == "ok":
         ring = palm + _rotate(line, turned * 42) * length * 0.52
@@ -51,7 +51,8 @@ def draw(image, wrist, tip, turned: float, form: str, beat: float, skin, scale: 
              0.022 * scale, 0.022 * scale, bgr((58, 60, 66)))  # fmt: skip
     elif form == "watch":
         across = _rotate(line, 90) * 0.03 * scale
-        stroke(image, [wrist - line * 0.04 * scale - across, wrist - line * 0.04 * scale + across], bgr((44, 44, 48)), 0.03 * scale)
+        band = wrist - line * 0.04 * scale
+        stroke(image, [band - across, band + across], bgr((44, 44, 48)), 0.03 * scale)
 
 
 def _fingers(form: str, beat: float):

@@ -10,8 +10,8 @@
     from     was held before, is at rest at the end          on      is held from first to last (came before, goes later)
     either   return or stay, as it falls
 
-Channels with `_a` belong to the acting side, `_b` to the other, `_ab` to both, `_s` to one or both. Sizes are degrees for angles and metres
-for lengths, for a person of average amplitude; a size in degrees with `±` (signed=True) goes either way.
+Channels with `_a` belong to the acting side, `_b` to the other, `_ab` to both, `_s` to one or both. Sizes are degrees
+for angles and metres for lengths, for a person of average amplitude; a `signed` one goes to either side.
 `seconds` is the duration where nothing cycles; else it is cycles / hertz, and the ways there and back.
 """
 
@@ -103,7 +103,7 @@ ACTIONS: dict[str, Action] = {
     # -- upper limbs: one hand
     "Pointing": act(Reach("a", ("ahead", "ahead", "aside", "self"), "return"), seconds=(1.2, 2.6), fingers="index"),
     "Illustrative gestures": act(
-        Reach("some", "gesture", "return", (0.11, 0.10, 0.07), "mix", True), cycles=(2, 6), hertz=(0.9, 1.6)),
+        Reach("some", "gesture", "return", (0.11, 0.10, 0.07), "mix", True), cycles=(2, 6), hertz=(1.4, 2.4)),
     "OK gestures": act(Reach("a", "sign"), seconds=(1.3, 2.4), fingers="ok"),
     "Thumbs up": act(Reach("a", "sign", "return", (0.0, 0.012, 0.0)), seconds=(1.3, 2.4), fingers="thumb"),
     "V gestures": act(Reach("a", "sign"), seconds=(1.3, 2.6), fingers="v"),
@@ -141,7 +141,8 @@ ACTIONS: dict[str, Action] = {
                            cycles=(2, 6), hertz=(0.9, 1.6), fingers="object"),
     "Pulling collar": act(Reach("a", "collar", "return", (0.03, -0.01, 0.04), "bump"), cycles=(1, 3), hertz=(1.2, 2.0)),
     # -- upper limbs: arms
-    "Checking time": act(Reach("b", "watch"), Shift("head_pitch", 22), Shift("trunk_lean", 3), seconds=(1.3, 2.4), fingers="watch"),
+    "Checking time": act(Reach("b", "watch"), Shift("head_pitch", 22), Shift("trunk_lean", 3),
+                         seconds=(1.3, 2.4), fingers="watch"),
     "Folding arms": act(Reach("ab", "fold", "stay"), seconds=(1.0, 2.0)),
     "Folding arms rubbing": act(Reach("ab", "fold", "on", (0.02, 0.055, 0.0), "sine", True), cycles=(3, 6), hertz=(1.2, 2.2)),
     "Hands behind back": act(Reach("ab", "behind", "stay", out=0.3), Shift("trunk_lean", 4, "stay"), seconds=(1.1, 2.2)),
@@ -189,7 +190,8 @@ ACTIONS: dict[str, Action] = {
     "Placing hands on legs with elbows outward": act(
         Reach("ab", "thigh_out", "stay", out=0.75), Shift("trunk_lean", 7, "stay"), seconds=(0.9, 1.8)),
     "Patting legs": act(Reach("a", "thigh", "on", (0.0, 0.075, 0.0), "bump"), cycles=(1, 4), hertz=(1.6, 2.8)),
-    "Scratching legs": act(Reach("a", "shin", "on", (0.0, 0.06, 0.03)), Shift("trunk_lean", 30, "on"), cycles=(2, 5), hertz=(1.6, 2.8)),
+    "Scratching legs": act(Reach("a", "shin", "on", (0.0, 0.06, 0.03)), Shift("trunk_lean", 30, "on"),
+                           cycles=(2, 5), hertz=(1.6, 2.8)),
     "Touching legs": act(Reach("a", "thigh", "on", (0.0, 0.0, 0.11)), cycles=(2, 5), hertz=(0.8, 1.5)),
     "Flattening hands on legs": act(Reach("ab", "belly_join", "from"), Reach("ab", "thigh_far", "stay"), seconds=(0.9, 1.7)),
     "Folding hands on legs": act(Reach("ab", "thigh_join", "stay"), seconds=(0.9, 1.7), rests=("thigh_far", "armrest")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -17,7 +19,7 @@ def bgr(colour, light: float = 1.0) -> tuple[int, int, int]:
 
 def at(point) -> tuple[int, int]:
     """A point in pixels as cv2 wants it under SHIFT."""
-    return int(round(float(point[0]) * ONE)), int(round(float(point[1]) * ONE))
+    return int(point[0] * ONE + 0.5), int(point[1] * ONE + 0.5)
 
 
 def disc(image, centre, radius: float, colour) -> None:
@@ -33,8 +35,15 @@ def oval(image, centre, radii, angle: float, colour) -> None:
 
 def shape(image, points, colour) -> None:
     """A filled polygon."""
-    corners = np.rint(np.asarray(points, dtype=float) * ONE).astype(np.int32)
+    corners = (np.array(points) * ONE + 0.5).astype(np.int32)
     cv2.fillPoly(image, [corners], colour, cv2.LINE_AA, SHIFT)
+
+
+def outline(image, points, colour, width: float) -> None:
+    """A filled polygon with round corners: its outline is drawn `width` wide."""
+    corners = [np.rint(np.asarray(points, dtype=float) * ONE).astype(np.int32)]
+    cv2.fillPoly(image, corners, colour, cv2.LINE_AA, SHIFT)
+    cv2.polylines(image, corners, True, colour, max(1, int(round(width))), cv2.LINE_AA, SHIFT)
 
 
 def stroke(image, points, colour, width: float) -> None:
@@ -45,11 +54,12 @@ def stroke(image, points, colour, width: float) -> None:
 
 def limb(image, a, b, start: float, end: float, colour) -> None:
     """A tapering limb from `a` to `b` with these radii."""
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    along = b - a
-    length = float(np.hypot(*along))
+    (ax, ay), (bx, by) = a, b
+    x, y = bx - ax, by - ay
+    length = math.hypot(x, y)
     if length > 0.5:
-        across = np.array([-along[1], along[0]]) / length
-        shape(image, [a + across * start, b + across * end, b - across * end, a - across * start], colour)
+        x, y = x / length, y / length
+        px, py, qx, qy = -y * start, x * start, -y * end, x * end
+        shape(image, ((ax + px, ay + py), (bx + qx, by + qy), (bx - qx, by - qy), (ax - px, ay - py)), colour)
     disc(image, a, start, colour)
     disc(image, b, end, colour)

@@ -11,7 +11,7 @@ import numpy as np
 from mma82cli.records import DataError
 from mma82cli.synth import backdrops, body, hands, markers
 from mma82cli.synth.domains import visible
-from mma82cli.synth.paint import bgr, disc, limb, oval, shape, stroke
+from mma82cli.synth.paint import bgr, disc, limb, outline, oval, shape, stroke
 from mma82cli.synth.perform import Deed, weight
 from mma82cli.synth.scene import Scene
 
@@ -60,12 +60,10 @@ def frames(scene: Scene):
     if camera.shot[-1]:
         backs.append(cv2.flip(backdrops.paint(domain, rng), 1))
     light, passers = backdrops.light(domain, rng), backdrops.Passers(domain, rng)
-    still = domain.zoom == 0 and not camera.shift.std(0).any()
     grain = [rng.integers(0, 7, (domain.height, domain.width, 3), dtype=np.uint8) for _ in range(4)]
     noisy = domain.name in ("psychiatric", "street")
-    back = _back(backs, camera, domain, 0)
     for i, t in enumerate(scene.t):
-        image = back.copy() if still else _back(backs, camera, domain, i)
+        image = _back(backs, camera, i)
         passers.draw(image, t, camera.shift[i] - camera.shift[0])
         figure.draw(image, i)
         if light is not None:
@@ -76,16 +74,19 @@ def frames(scene: Scene):
         yield image
 
 
-def _back(backs, camera, domain, i: int) -> np.ndarray:
-    """The backdrop as the camera sees it in frame `i`: far away, so it moves and grows less than the person."""
-    image = backs[camera.shot[i] % len(backs)]
+def _back(backs, camera, i: int) -> np.ndarray:
+    """The backdrop as the camera sees it in frame `i`: far away, so it grows less than the person."""
+    back, domain = backs[camera.shot[i] % len(backs)], camera.domain
     first = int(np.argmax(camera.shot == camera.shot[i]))
     grow = (camera.scale[i] / camera.scale[first]) ** 0.6
-    shift = camera.shift[i] - camera.shift[first]
-    centre = np.array([image.shape[1] / 2, image.shape[0] / 2])
-    offset = np.array([domain.width / 2, domain.height / 2]) + shift - grow * centre
-    return cv2.warpAffine(image, np.array([[grow, 0, offset[0]], [0, grow, offset[1]]]), (domain.width, domain.height),
-                          flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    room = np.array([back.shape[1], back.shape[0]])
+    size = np.minimum(np.rint(np.array([domain.width, domain.height]) / grow).astype(int), room)
+    corner = np.rint((room - size) / 2 - camera.shift[i] + camera.shift[first]).astype(int)
+    x, y = np.clip(corner, 0, room - size).tolist()
+    window = back[y : y + size[1], x : x + size[0]]
+    if window.shape[:2] == (domain.height, domain.width):
+        return window.copy()
+    return cv2.resize(window, (domain.width, domain.height), interpolation=cv2.INTER_LINEAR)
 
 
 class Figure:
@@ -96,6 +97,7 @@ class Figure:
         self.scene, self.who, self.scale = scene, scene.person, camera.scale
         self.joints, self.depth = camera.project(sk.joints)
         self.seen = visible(sk, camera, self.joints, self.depth)
+        self.marked = self.seen & ~_covered(self.joints, self.depth, self.seen)
         self.tips, _ = camera.project(sk.fingertips)
         self.toes, _ = camera.project(sk.toes)
         r = sk.size.head
@@ -124,12 +126,8 @@ class Figure:
         trunk = j[[5, 6, 12, 11]]
         if who.long_hair:
             oval(image, self.back[i], (0.165 * s, 0.20 * s), 0, bgr(who.hair, 0.85))
-        for colour, extra in ((edge, 1.0), (top, 0.0)):
-            limb(image, j[5], j[6], 0.062 * s + extra, 0.062 * s + extra, colour)
-            limb(image, j[11], j[12], 0.085 * s + extra, 0.085 * s + extra, colour)
-            limb(image, j[5], j[11], 0.062 * s + extra, 0.075 * s + extra, colour)
-            limb(image, j[6], j[12], 0.062 * s + extra, 0.075 * s + extra, colour)
-        shape(image, trunk, top)
+        for colour, extra in ((edge, 2.0), (top, 0.0)):
+            outline(image, trunk, colour, 0.13 * s + extra)
         for k in sides:
             self._leg(image, i, k)
         self._head(image, i)
@@ -138,9 +136,9 @@ class Figure:
                 self._arm(image, i, k)
 
     def mark(self, image, i: int) -> None:
-        """Draws the markers of the joints that are seen, the nearest last."""
+        """Draws the markers of the joints that are seen and that no nearer marker covers."""
         for v in np.argsort(self.depth[i], kind="stable"):
-            if self.seen[i, v]:
+            if self.marked[i, v]:
                 disc(image, self.joints[i, v], markers.RADIUS + markers.RIM, markers.RIM_COLOUR)
                 disc(image, self.joints[i, v], markers.RADIUS, MARKER_COLOURS[v])
 
@@ -198,6 +196,13 @@ class Figure:
                     disc(image, j[v], 0.34 * r - 1.4, bgr((206, 206, 202)))
         if self.seen[i, 0]:
             stroke(image, self.mouth[i], bgr(who.skin, 0.55), 0.09 * r)
+
+
+def _covered(joints: np.ndarray, depth: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Which joints (T, 17) lie so close behind another one's marker that theirs would be cut."""
+    reach = 2 * markers.RADIUS - 0.5
+    gap = np.square(joints[:, :, None] - joints[:, None]).sum(-1) < reach * reach
+    return (gap & seen[:, None] & (depth[:, None] > depth[:, :, None])).any(-1)
 
 
 def _forms(scene: Scene) -> list[list[tuple[str, float]]]:

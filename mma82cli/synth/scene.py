@@ -19,7 +19,7 @@ from mma82cli.synth.subjects import Subject, subject
 
 PEOPLE, CLIPS, VIDEOS, DETECTION, EMOTION = 1, 2, 3, 4, 5  # what the numbers of a seed are for
 LEGS = (3, 6)  # body groups (lower limb, leg-hand) that a camera makes room for
-REST = (1.0, 1.5)  # seconds between the actions of a source video
+REST = (0.9, 1.3)  # seconds between the actions of a source video
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Scene:
 
     def file_fields(self) -> dict:
         """The record's fields about the file."""
-        d = self.domain
-        return {"fps": d.fps, "width": d.width, "height": d.height, "duration": round(self.duration, 3), "num_frames": len(self.t)}
+        d, seconds = self.domain, round(self.duration, 3)
+        return {"fps": d.fps, "width": d.width, "height": d.height, "duration": seconds, "num_frames": len(self.t)}
 
 
 def generator(seed: int, *numbers: int) -> np.random.Generator:
