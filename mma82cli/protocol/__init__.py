@@ -1,0 +1,1 @@
+"""Protocols of the benchmark (Section IV): subject-exclusive splits, zero-shot and few-shot."""

@@ -1,0 +1,105 @@
+"""What a stream of clips says to the splits: groups, classes, domains, and where each was first seen."""
+
+from __future__ import annotations
+
+from mma82cli.records import MISSING, DataError, show, text, wrong
+
+SPLITS = ("train", "val", "test")
+
+
+class Index:
+    """Values in order of first appearance: `index[value]` is a value's number."""
+
+    def __init__(self):
+        self.numbers: dict = {}
+
+    def __getitem__(self, value) -> int:
+        return self.numbers.setdefault(value, len(self.numbers))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def values(self) -> list:
+        return list(self.numbers)
+
+
+class Clips:
+    """The clips of a stream, as numbers: for clip i its `group[i]`, `domain[i]` (-1 without), and `classes[i]`.
+
+    group, stratify, within: names of the fields; `within` may be empty. An untrimmed record counts its `segments`.
+    """
+
+    def __init__(self, group: str = "subject", stratify: str = "label", within: str = "domain"):
+        self.field = {"group": group, "stratify": stratify, "within": within}
+        self.groups, self.labels, self.domains = Index(), Index(), Index()
+        self.group: list[int] = []
+        self.domain: list[int] = []
+        self.classes: list[tuple[int, ...]] = []
+        self._home: dict[int, tuple[int, str]] = {}  # group -> its domain, and where that was read
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def add(self, record: dict, place: str) -> None:
+        """Takes one record, read at `place` (FILE:LINE). Raises DataError; then nothing was taken."""
+        name = text(record, self.field["group"])
+        values = self._classes(record)
+        within = self.field["within"]
+        domain = text(record, within, None) if within and record.get(within) is not None else None
+        if domain is not None:
+            self._one_home(name, domain, place)
+        self.group.append(self.groups[name])
+        self.domain.append(-1 if domain is None else self.domains[domain])
+        self.classes.append(tuple(self.labels[value] for value in values))
+
+    def _classes(self, record: dict) -> list:
+        field = self.field["stratify"]
+        segments = record.get("segments")
+        if segments is None:
+            value = record.get(field, MISSING)
+            if type(value) not in (str, int):
+                raise wrong(field, value, "a label (or 'segments' of an untrimmed video)")
+            return [value]
+        if type(segments) is not list or not all(type(segment) is dict for segment in segments):
+            raise wrong("segments", segments, "a list of segments")
+        values = [segment.get(field, record.get(field, MISSING)) for segment in segments]
+        for n, value in enumerate(values):
+            if type(value) not in (str, int):
+                raise wrong(f"segments[{n}].{field}", value, "a label")
+        return values
+
+    def _one_home(self, name: str, domain: str, place: str) -> None:
+        if self.field["within"] != "domain":
+            return  # other fields (a camera) may well see a subject again
+        known, where = self._home.setdefault(self.groups[name], (domain, place))
+        if known != domain:
+            group = f"{self.field['group']} {show(name)}"
+            raise DataError(f"{group} is in domain {show(domain)}, and in {show(known)} at {where}; expected one domain")
+
+    def tables(self, chosen=None):
+        """(groups, classes (G, C), domains (G, D)) of the clips in `chosen` (indices; None: all).
+
+        `groups` are the numbers of the groups that occur; the counts are numpy arrays, a row a group.
+        """
+        import numpy as np
+
+        chosen = np.arange(len(self)) if chosen is None else np.asarray(chosen, int)
+        groups, row = np.unique(np.asarray(self.group, int)[chosen], return_inverse=True)
+        classes = np.zeros((len(groups), len(self.labels)))
+        domains = np.zeros((len(groups), len(self.domains)))
+        for g, i in zip(row.tolist(), chosen.tolist(), strict=True):
+            for label in self.classes[i]:
+                classes[g, label] += 1
+            if self.domain[i] >= 0:
+                domains[g, self.domain[i]] += len(self.classes[i])
+        return groups, classes, domains
+
+
+def leaks(groups: list[str], splits: list[str]) -> dict[str, dict[str, int]]:
+    """group -> {split: clips} of the groups that are in more than one split."""
+    counts: dict[str, dict[str, int]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        of_group = counts.setdefault(group, {})
+        of_group[split] = of_group.get(split, 0) + 1
+    return {group: found for group, found in counts.items() if len(found) > 1}

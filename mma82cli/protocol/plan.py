@@ -1,0 +1,143 @@
+"""Which clips are split, and which are test as a whole: the three protocols of the benchmark."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mma82cli.protocol.counting import SPLITS, Clips
+from mma82cli.records import DataError, WrongUsage, show
+
+SHOWN = 8  # classes that a note names
+
+
+class Made(NamedTuple):
+    """For clip i its `splits[i]` (None: in no part of the protocol) and `support[i]` (None: no target clip)."""
+
+    splits: list[str | None]
+    support: list[list[int] | None]
+    notes: list[str]
+
+
+def parse_ratio(ratio: str) -> dict[str, float]:
+    """split -> share, of "3:1:1" (train:val:test) or "4:1" (train:test). Raises WrongUsage."""
+    try:
+        parts = [float(part) for part in ratio.split(":")]
+    except ValueError:
+        parts = []
+    if len(parts) not in (2, 3) or not all(0 <= part < float("inf") for part in parts) or not sum(parts):
+        raise WrongUsage(f"--ratio is {ratio!r}; expected shares of train:val:test such as 3:1:1, or of train:test")
+    names = SPLITS if len(parts) == 3 else ("train", "test")
+    return {name: part / sum(parts) for name, part in zip(names, parts, strict=True) if part}
+
+
+class Plan(NamedTuple):
+    """`in-domain`, or `zero-shot` or `few-shot` from `source` domains to `target` domains (none: all others)."""
+
+    protocol: str = "in-domain"
+    source: list[str] = []
+    target: list[str] = []
+    shots: int = 5
+    runs: int = 20
+    seed: int = 0
+    within: str = "domain"
+
+    def check(self) -> None:
+        """Raises WrongUsage where the options contradict each other."""
+        if self.protocol == "in-domain":
+            if self.source or self.target:
+                raise WrongUsage("--source and --target belong to --protocol zero-shot or few-shot")
+        elif not self.source and not self.target:
+            raise WrongUsage(f"--protocol {self.protocol} needs --source DOMAIN (such as laboratory), or --target DOMAIN")
+        elif not self.within:
+            raise WrongUsage(f"--protocol {self.protocol} needs the field of the domain; --within is empty")
+        both = sorted(set(self.source) & set(self.target))
+        if both:
+            raise WrongUsage(f"domain {show(both[0])} is both --source and --target")
+
+    def make(self, clips: Clips, shares: dict[str, float], like: dict[str, str]) -> Made:
+        """Splits for all clips; groups in `like` (group -> split) stay there. Raises DataError or WrongUsage."""
+        source, target = self._parts(clips)
+        splits: list[str | None] = [None] * len(clips)
+        notes = []
+        if source:
+            splits, notes = self._split(clips, source, shares, like)
+        for i in target:
+            splits[i] = "test"
+        support: list[list[int] | None] = [None] * len(clips)
+        if self.protocol == "few-shot":
+            self._support(clips, target, support, notes)
+        left = len(clips) - len(source) - len(target)
+        if left:
+            notes.append(f"{left} records of other domains than {', '.join(self.source + self.target)} get no split")
+        return Made(splits, support, notes)
+
+    def _parts(self, clips: Clips) -> tuple[list[int], list[int]]:
+        """Clips of the source domains, and of the target domains."""
+        if self.protocol == "in-domain":
+            return list(range(len(clips))), []
+        names = clips.domains.values
+        for name in self.source + self.target:
+            if len(clips) and name not in clips.domains.numbers:
+                seen = ", ".join(map(show, names)) or "none"
+                raise DataError(f"no record has {self.within} {show(name)}; the input has {seen}")
+        source = [n in self.source if self.source else n not in self.target for n in names] + [False]
+        target = [n in self.target if self.target else n not in self.source for n in names] + [False]
+        return [i for i, d in enumerate(clips.domain) if source[d]], [i for i, d in enumerate(clips.domain) if target[d]]
+
+    def _split(self, clips: Clips, chosen: list[int], shares: dict[str, float], like: dict[str, str]):
+        import numpy as np
+
+        from mma82cli.protocol.splits import assign
+
+        groups, classes, domains = clips.tables(chosen)
+        names = list(shares)
+        group_names = clips.groups.values
+        fixed = [like.get(group_names[g]) for g in groups.tolist()]
+        strange = sorted({f for f in fixed if f is not None and f not in names})
+        if strange:
+            raise WrongUsage(f"--like has groups in {strange[0]}, which has no share in --ratio")
+        fixed = np.array([-1 if f is None else names.index(f) for f in fixed], int)
+        found = assign(classes, domains, list(shares.values()), self.seed, fixed)
+        of_group = dict(zip(groups.tolist(), found.tolist(), strict=True))
+        splits: list[str | None] = [None] * len(clips)
+        for i in chosen:
+            splits[i] = names[of_group[clips.group[i]]]
+        return splits, _notes(clips, classes, names)
+
+    def _support(self, clips: Clips, target: list[int], support: list, notes: list[str]) -> None:
+        from mma82cli.protocol.shots import support_runs
+
+        for i in target:
+            if len(clips.classes[i]) != 1:
+                raise DataError("few-shot takes clips of one label; the target domains have untrimmed records (segments)")
+        cells = [(clips.domain[i], clips.classes[i][0]) for i in target]
+        for i, runs in zip(target, support_runs(cells, self.shots, self.runs, self.seed), strict=True):
+            support[i] = runs
+        counts: dict[tuple, int] = {}
+        for cell in cells:
+            counts[cell] = counts.get(cell, 0) + 1
+        short = [(d, c) for (d, c), n in counts.items() if n <= self.shots]
+        if short:
+            domains, labels = clips.domains.values, clips.labels.values
+            shown = [f"{labels[c]} in {domains[d]} ({counts[d, c]})" for d, c in short]
+            which = f"{len(short)} classes of a target domain have too few clips for {self.shots} shots and a query"
+            notes.append(f"{which}, so all but one are support: {_some(shown)}")
+
+
+def _notes(clips: Clips, classes, names: list[str]) -> list[str]:
+    """What can't be split as wanted."""
+    notes = []
+    if 0 < len(classes) < len(names):
+        groups = f"{len(classes)} group{'s' if len(classes) > 1 else ''}"
+        notes.append(f"{groups} (field '{clips.field['group']}') for {len(names)} splits: some stay empty")
+        return notes
+    held = (classes > 0).sum(0)
+    labels = [str(label) for label, n in zip(clips.labels.values, held.tolist(), strict=True) if 0 < n < len(names)]
+    if labels:
+        which = f"{len(labels)} classes have fewer groups than there are splits, so they are missing in some"
+        notes.append(f"{which}: {_some(labels)}")
+    return notes
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (f", and {len(words) - SHOWN} more" if len(words) > SHOWN else "")
