@@ -42,12 +42,11 @@ def heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 0.6, eps: 
     """
     if keypoints.ndim == 4:
         keypoints = keypoints[:, None]
-    keypoints, (height, width) = keypoints.detach(), size
+    keypoints, (height, width) = keypoints.detach().float(), size
     batch, persons, frames, joints = keypoints.shape[:4]
     x, first_x = _window(keypoints[..., 0], width, sigma)  # (B, M, T, V, K), (B, M, T, V)
     y, first_y = _window(keypoints[..., 1], height, sigma)
-    score = keypoints[..., 2].float()
-    score = torch.where(score >= eps, score, 0.0)
+    score = torch.where(keypoints[..., 2] >= eps, keypoints[..., 2], 0.0)
     patches = (y * score[..., None])[..., :, None] * x[..., None, :]  # (B, M, T, V, K, K)
 
     buffer = out or HeatmapBuffer()
@@ -77,7 +76,7 @@ def _window(mu: Tensor, length: int, sigma: float) -> tuple[Tensor, Tensor]:
     end = (mu + 3 * sigma).long() + 1
     start = first.clamp(max=length - side)
     pixels = start[..., None] + torch.arange(side, device=mu.device)
-    values = torch.exp((pixels - mu[..., None]).float().square() * (-0.5 / sigma**2))
+    values = torch.exp((pixels - mu[..., None]).square() * (-0.5 / sigma**2))
     return torch.where((pixels >= first[..., None]) & (pixels < end[..., None]), values, 0.0), start
 
 
@@ -89,11 +88,12 @@ def limb_heatmaps(keypoints: Tensor, limbs, size: tuple[int, int], sigma: float 
     """
     if keypoints.ndim == 4:
         keypoints = keypoints[:, None]
-    ends = keypoints.detach().transpose(2, 3)[:, :, torch.as_tensor(limbs, device=keypoints.device)]  # (B, M, L, 2, T, 3)
+    ends = keypoints.detach().float().transpose(2, 3)[:, :, torch.as_tensor(limbs, device=keypoints.device)]  # (B, M, L, 2, T, 3)
     ends = ends.transpose(3, 4)  # (B, M, L, T, 2, 3)
-    a, b = ends[..., 0, :2], ends[..., 1, :2]
     score = ends[..., 2].amin(-1)
-    score = torch.where((score >= eps) & torch.isfinite(ends).all((-1, -2)), score, 0.0)
+    score = torch.where((score >= eps) & torch.isfinite(ends).all(-1).all(-1), score, 0.0)
+    ends = torch.nan_to_num(ends, 0.0, 0.0, 0.0)
+    a, b = ends[..., 0, :2], ends[..., 1, :2]
     squared = (b - a).square().sum(-1)
     short = squared < 1
     score = torch.where(short & (score > 0), ends[..., 0, 2], score)
@@ -108,13 +108,12 @@ def limb_heatmaps(keypoints: Tensor, limbs, size: tuple[int, int], sigma: float 
     along = to_a.sub_(to_b).add_(squared).div_(2).div_(squared).clamp_(0, 1)  # of the nearest point: 0 at `from`, 1 at `to`
     far = (grid_x - (x_a + along * (x_b - x_a))).square_() + (grid_y - (y_a + along * (y_b - y_a))).square_()
     far = torch.where(along == 1, to_b, far)  # a + (b - a) need not be b
-    drawn = far.mul_(-0.5 / sigma**2).exp_().float() * (in_y[..., :, None] * score[..., None, None].float() * in_x[..., None, :])
+    drawn = far.mul_(-0.5 / sigma**2).exp_() * (in_y[..., :, None] * score[..., None, None] * in_x[..., None, :])
     return drawn.amax(1)
 
 
 def _span(a: Tensor, b: Tensor, length: int, sigma: float) -> tuple[Tensor, Tensor]:
     """The pixels of an axis (length,), and which of them a limb from `a` to `b` may draw on (…, length)."""
-    a, b = torch.nan_to_num(a), torch.nan_to_num(b)
     first = (torch.minimum(a, b) - 3 * sigma).long().clamp(min=0)
     end = (torch.maximum(a, b) + 3 * sigma).long() + 1
     pixels = torch.arange(length, device=a.device)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import chain
+
 import numpy as np
 
-from mma82cli.records import DataError, show, wrong
+from mma82cli.records import MISSING, DataError, show, wrong
 
 EXPECTED = "a list of frames, each [x1,y1,s1, x2,y2,s2, …], a list of such lists (one a person) or null"
+LARGEST = 3.4e38  # of a float32
 
 
 def to_record(keypoints, found=None) -> list:
@@ -39,9 +43,9 @@ def from_record(record: dict, joints: int | None = None) -> np.ndarray:
     `joints` is V, where it is known; else it is read off the first frame that is not null, and where all are null off
     the record's `layout`. Raises DataError where the field is malformed or holds another number of joints.
     """
-    frames = record.get("keypoints")
+    frames = record.get("keypoints", MISSING)
     if not isinstance(frames, list) or not frames:
-        raise wrong("keypoints", frames if "keypoints" in record else None, EXPECTED)
+        raise wrong("keypoints", frames, EXPECTED)
     persons = [_persons(frame, i) for i, frame in enumerate(frames)]
     length = next((len(person) for frame in persons for person in frame), None)
     joints = joints or (length // 3 if length else _joints_of(record.get("layout")))
@@ -74,20 +78,16 @@ def _persons(frame, index: int) -> list[list]:
 
 def _numbers(rows: list[list], frames: np.ndarray) -> np.ndarray:
     """The rows as float32. Raises DataError naming the first value that is not a finite number."""
-    try:
-        values = np.array(rows)
-    except ValueError:
-        values = np.empty(0, object)
-    if values.dtype.kind in "if" and values.ndim == 2:
-        with np.errstate(over="ignore"):
-            single = values.astype(np.float32)
-        if np.isfinite(single).all():
-            return single
+    if set(map(type, chain.from_iterable(rows))) <= {int, float}:
+        with np.errstate(over="ignore"), suppress(OverflowError):
+            values = np.array(rows, dtype=np.float32)
+            if np.isfinite(values).all():
+                return values
     for row, frame in zip(rows, frames.tolist(), strict=True):
         for value in row:
-            if type(value) not in (int, float) or not abs(value) < 3e38:
+            if type(value) not in (int, float) or not abs(value) < LARGEST:
                 raise DataError(f"frame {frame} of 'keypoints' holds {show(value)}; expected finite numbers")
-    return np.array(rows, dtype=np.float32)
+    raise DataError("'keypoints' holds numbers too large; expected pixels")
 
 
 def _joints_of(layout) -> int:
