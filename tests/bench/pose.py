@@ -1,0 +1,112 @@
+"""What extraction costs beside decoding and the network, per frame of 1080x1296, and beside a plain pipeline.
+
+    python tests/bench/pose.py [VIDEO] [MODEL]
+
+Without VIDEO, one is rendered. CPU time of this process, the least of several rounds, one thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from mma82cli.pose import decode, geometry  # noqa: E402
+from mma82cli.pose.extract import extract_clip  # noqa: E402
+from mma82cli.pose.model import load_model  # noqa: E402
+from mma82cli.pose.onnx import OnnxEstimator  # noqa: E402
+from mma82cli.pose.task import Clip  # noqa: E402
+from mma82cli.video import Reader, Video  # noqa: E402
+
+ROUNDS, FRAMES = 5, 50
+BOX = (200.0, 150.0, 800.0, 1250.0)
+
+
+def render(path: str) -> str:
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 30, (1080, 1296))
+    still = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (1296, 1080, 3), np.uint8), (0, 0), 4)
+    for i in range(FRAMES):
+        frame = still.copy()
+        cv2.circle(frame, (300 + 5 * i, 600), 80, (0, 0, 255), -1)
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def cost(work, frames: int) -> float:
+    """CPU milliseconds a frame, the least of several rounds."""
+    best = np.inf
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return 1000 * best / frames
+
+
+def plain(path: str, model, session) -> np.ndarray:
+    """A frame at a time: crop, float64 normalisation, one run, argmax: what a short script does."""
+    capture, out = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]), []
+    area = geometry.region(BOX, model.input, model.padding)
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            return np.array(out)
+        crop = geometry.crop(frame, area, model.input)[..., ::-1]
+        values = (crop - np.array(model.mean)) / np.array(model.std)
+        x, y = session(np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32))[:2]
+        points = np.stack([x.argmax(-1), y.argmax(-1)], -1) / model.split_ratio
+        out.append(geometry.to_frame(points, area[None], model.input)[0])
+
+
+def main() -> None:
+    cv2.setNumThreads(1)
+    folder = tempfile.TemporaryDirectory()
+    path = sys.argv[1] if len(sys.argv) > 1 else render(os.path.join(folder.name, "film.mp4"))
+    model = load_model(sys.argv[2] if len(sys.argv) > 2 else "dots")
+    frames = [frame for _, frame in Video(path).frames()]
+    count = len(frames)
+    engines = ["opencv"] + ["onnxruntime"] * bool(importlib.util.find_spec("onnxruntime"))
+    area = geometry.region(BOX, model.input, model.padding)
+
+    def decoded():
+        capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+        while capture.read()[0]:
+            pass
+
+    def cropped():
+        for _, frame in Video(path).frames():
+            geometry.crop(frame, area, model.input)
+
+    base, crop = cost(decoded, count), cost(cropped, count)
+    print(f"{path}: {count} frames of {frames[0].shape[1]}x{frames[0].shape[0]}, {model.name}; CPU ms a frame, 1 thread")
+    print(f"  decode, plain loop of cv2          {base:7.2f}")
+    print(f"  decode + crop                      {crop:7.2f}   {1000 / crop:.0f} frames/s a core")
+    for engine in engines:
+        estimator = OnnxEstimator(model, engine)
+        estimator.infer(frames[:1], [BOX])
+        network = cost(lambda e=estimator: [e._run(e._input) for _ in range(count)], count)
+        whole = cost(lambda e=estimator: extract_clip(Clip(path, box=BOX), Reader(), e), count)
+        simple = cost(lambda e=estimator: plain(path, model, lambda b: e._run(b)), count)
+        print(f"  {engine}: network alone         {network:7.2f}")
+        beyond = whole - base - network
+        print(f"    whole extraction                 {whole:7.2f}   {beyond:.2f} beyond decode and network")
+        print(f"    plain argmax pipeline            {simple:7.2f}   ours costs {whole / simple:.2f} of it")
+    rng = np.random.default_rng(0)
+    x, y = (rng.random((8, 17, round(n * model.split_ratio)), np.float32) for n in model.input)
+    for peak in decode.PEAKS:
+        print(f"  SimCC to joints, {peak:<10}        {cost(lambda p=peak: decode.simcc(x, y, model.split_ratio, p), 8):7.3f}")
+
+
+if __name__ == "__main__":
+    main()
