@@ -46,7 +46,7 @@ def run(
     Kinds: skeleton, trimmed clips as joints (39,816 of 454 subjects, as in the paper, unless --clips says less);
     video, the same rendered to files; annotations, source videos of several actions as three annotators mark them;
     detection, untrimmed videos with overlapping actions; emotion, lists of micro-actions with the emotion they tell.
-    Rendered people wear markers that the network `dots` finds, which `extract-skeleton` uses by default.
+    Rendered people wear markers, which `extract-skeleton --model dots` finds.
     Of --clips N clips no domain and no label gets less than half of an even share.
     """
     import os

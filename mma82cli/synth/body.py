@@ -111,11 +111,10 @@ def core(size: Proportions, pose: dict) -> Skeleton:
     for i, (side, s) in enumerate(zip("lr", SIDES, strict=True)):
         joints[:, SHOULDERS[i]] = neck + turn(trunk, np.stack(
             [np.full(frames, s * size.shoulders / 2), pose[f"shrug_{side}"] - 0.05, np.zeros(frames)], 1))  # fmt: skip
-        hip = hips + turn(trunk, [s * size.hips / 2, 0, 0]) * [1, 0, 1] + hips * [0, 0, 0]
-        hip[:, 1] = hips[:, 1]
+        hip = hips + turn(trunk, [s * size.hips / 2, 0, 0]) * [1, 0, 1]
         out, heel = pose[f"knee_out_{side}"], pose[f"heel_{side}"]
         ankle = np.stack([
-            pose["root_x"] * 0 + s * (size.hips / 2 + 0.02 + 0.55 * out) + pose[f"foot_x_{side}"] * s,
+            s * (size.hips / 2 + 0.02 + 0.55 * out + pose[f"foot_x_{side}"]),
             0.08 + heel + pose[f"foot_y_{side}"],
             size.thigh * 0.93 + 0.4 * heel + pose[f"foot_z_{side}"],
         ], 1)  # fmt: skip
@@ -134,7 +133,7 @@ def arm(skeleton: Skeleton, i: int, wrist: np.ndarray, hand_line: np.ndarray, ou
     """Sets elbow, wrist and fingertip of arm `i` (0 left): `wrist` (T, 3) is where it goes, `hand_line` (T, 3) where
     the hand points (zero: along the forearm), `out` (T,) lifts the elbow away from the body."""
     size, joints, s = skeleton.size, skeleton.joints, SIDES[i]
-    pole = np.stack([s * (0.45 + 2.0 * out), -0.9 + 0.9 * out, -0.35 - 0 * out], 1)
+    pole = np.stack([s * (0.45 + 2.0 * out), -0.9 + 0.9 * out, np.full(len(out), -0.35)], 1)
     shoulder = joints[:, SHOULDERS[i]]
     elbow, end = two_bones(shoulder, wrist, size.upper_arm, size.forearm, turn(skeleton.trunk, pole))
     joints[:, ELBOWS[i]], joints[:, WRISTS[i]] = elbow, end

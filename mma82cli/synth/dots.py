@@ -4,7 +4,7 @@ Nothing is trained; every weight is written down from the markers' colours. The 
 
     cells   2 x 2 pixels averaged                                 (N, 3, 144, 192)
     maps    relu(1 - |colour - marker|^2 / reach^2)               (N, 17, 144, 192), linear in [colour, colour^2]
-    mx, my  sums over the rows and over the columns               (N, 17, 192), (N, 17, 144)
+    mx, my  means over the rows and over the columns              (N, 17, 192), (N, 17, 144)
     simcc   both smoothed by a Gaussian and brought to 2 bins a pixel, times T / (T^2 + 2) with T the map's mass,
             so that the peak is near 1 for a marker in full view and near 0 where there is none
 
@@ -22,6 +22,7 @@ from mma82cli.synth.markers import JOINTS, RADIUS, REACH, colours
 
 WIDTH, HEIGHT = 384, 288
 CELL = 2  # pixels
+COLUMNS, ROWS = WIDTH // CELL, HEIGHT // CELL
 SPLIT = 2  # bins a pixel
 SIGMA = 1.2 * CELL  # pixels; smooths the marginals
 FLOOR = 2.0  # in T / (T^2 + FLOOR), cells^2
@@ -41,7 +42,10 @@ def smoothing_kernel() -> np.ndarray:
 
 
 def weights() -> dict[str, np.ndarray]:
-    """The tensors of the network; colours on a scale of 0..1, as its input is."""
+    """The tensors of the network; colours on a scale of 0..1, as its input is.
+
+    Maps are raised by COLUMNS, so that the mean over a map is T / ROWS; the last kernels take back what means left out.
+    """
     marker = colours() / 255.0
     reach2 = (REACH / 255.0) ** 2
     average = np.zeros((3, 3, CELL, CELL))
@@ -49,15 +53,17 @@ def weights() -> dict[str, np.ndarray]:
         average[channel, channel] = 1 / CELL**2
     near = np.concatenate([2 * marker / reach2, np.full((JOINTS, 3), -1 / reach2)], axis=1)  # (17, 6) on [q, q^2]
     taps = np.tile(smoothing_kernel(), (JOINTS, 1))
+    bins = {"bins_x": [-1, JOINTS, WIDTH * SPLIT], "bins_y": [-1, JOINTS, HEIGHT * SPLIT]}
     tensors = {
         "average": average,
-        "near": near[:, :, None, None],
-        "near_bias": 1 - (marker**2).sum(1) / reach2,
-        "taps_x": taps[:, None, None, :],
-        "taps_y": taps[:, None, :, None],
-        "floor": np.array([FLOOR]),
+        "near": near[:, :, None, None] * COLUMNS,
+        "near_bias": (1 - (marker**2).sum(1) / reach2) * COLUMNS,
+        "taps_x": taps[:, None, None, :] / COLUMNS,
+        "taps_y": taps[:, None, :, None] / ROWS,
+        "floor": np.array([FLOOR / ROWS**2]),
     }
-    return {name: value.astype(np.float32) for name, value in tensors.items()}
+    tensors = {name: value.astype(np.float32) for name, value in tensors.items()}
+    return tensors | {name: np.array(value, dtype=np.int64) for name, value in bins.items()}
 
 
 def network():
@@ -72,9 +78,9 @@ def network():
         node("Concat", ["cells", "squares"], ["lifted"], axis=1),
         node("Conv", ["lifted", "near", "near_bias"], ["nearness"], kernel_shape=[1, 1]),
         node("Relu", ["nearness"], ["maps"]),
-        node("ReduceSum", ["maps"], ["mx"], axes=[2], keepdims=1),
-        node("ReduceSum", ["maps"], ["my"], axes=[3], keepdims=1),
-        node("ReduceSum", ["mx"], ["mass"], axes=[3], keepdims=1),
+        node("AveragePool", ["maps"], ["mx"], kernel_shape=[ROWS, 1]),
+        node("AveragePool", ["maps"], ["my"], kernel_shape=[1, COLUMNS]),
+        node("GlobalAveragePool", ["maps"], ["mass"]),
         node("Mul", ["mass", "mass"], ["mass2"]),
         node("Add", ["mass2", "floor"], ["mass2_floor"]),
         node("Div", ["mass", "mass2_floor"], ["gain"]),
@@ -84,8 +90,8 @@ def network():
              strides=[1, step], pads=[0, pad, 0, pad]),
         node("ConvTranspose", ["gy", "taps_y"], ["tall"], group=JOINTS, kernel_shape=[2 * pad + step, 1],
              strides=[step, 1], pads=[pad, 0, pad, 0]),
-        node("Squeeze", ["wide"], ["simcc_x"], axes=[2]),
-        node("Squeeze", ["tall"], ["simcc_y"], axes=[3]),
+        node("Reshape", ["wide", "bins_x"], ["simcc_x"]),
+        node("Reshape", ["tall", "bins_y"], ["simcc_y"]),
     ]  # fmt: skip
 
     def value(name, *shape):

@@ -11,7 +11,7 @@ FINGERS = {
     "": ((-14, 0.50), (0, 0.55), (14, 0.50), (50, 0.34)),
     "index": ((4, 0.66), (52, 0.24)),
     "v": ((-15, 0.64), (15, 0.66), (60, 0.22)),
-    "thumb": ((82, 0.58),),
+    "thumb": (),
     "fist": (),
     "grip": ((-8, 0.30), (10, 0.30), (60, 0.28)),
     "call": ((78, 0.52), (-46, 0.56)),
@@ -35,13 +35,19 @@ def draw(image, wrist, tip, turned: float, form: str, beat: float, skin, scale: 
         form = "open"
     palm = wrist + line * length * 0.42
     edge, fill = bgr(skin, 0.72), bgr(skin)
-    limb(image, wrist, palm, 0.026 * scale + 0.7, 0.040 * scale + 0.7, edge)
-    ends = [palm + _rotate(line, turned * angle) * length * (reach + 0.28) for angle, reach in _fingers(form, beat)]
-    for colour, width in ((edge, 0.030 * scale + 1.2), (fill, 0.028 * scale)):
+    closed = form in ("fist", "thumb")
+    knuckles = (0.046 if closed else 0.034) * scale
+    limb(image, wrist, palm, 0.024 * scale + 0.7, knuckles + 0.7, edge)
+    ends = [palm + _rotate(line, turned * angle) * length * (reach + 0.34) for angle, reach in _fingers(form, beat)]
+    for colour, width in ((edge, 0.019 * scale + 2.0), (fill, 0.019 * scale)):
         for end in ends:
             stroke(image, (palm, end), colour, width)
-    limb(image, wrist, palm, 0.026 * scale, 0.040 * scale, fill)
-    if form == "ok":
+    limb(image, wrist, palm, 0.024 * scale, knuckles, fill)
+    if form == "thumb":  # the thumb points up, whichever way the hand lies
+        root = palm + np.array([turned * 0.02 * scale, -0.02 * scale])
+        limb(image, root, root - [0, 0.085 * scale], 0.020 * scale + 0.8, 0.016 * scale + 0.8, edge)
+        limb(image, root, root - [0, 0.085 * scale], 0.020 * scale, 0.016 * scale, fill)
+    elif form == "ok":
         ring = palm + _rotate(line, turned * 42) * length * 0.52
         disc(image, ring, 0.036 * scale + 0.8, edge)
         disc(image, ring, 0.036 * scale, fill)

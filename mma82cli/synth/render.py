@@ -106,19 +106,23 @@ class Figure:
             return camera.project((sk.head_centre + body.turn(sk.head, np.array(local) * r))[:, None])[0][:, 0]
 
         self.centre, self.crown = head(0, 0.05, -0.1), head(0, 1.0, 0)
-        self.face, self.fringe, self.back = head(0, -0.10, 0.22), head(0, 0.62, 0.30), head(0, -0.55, -0.45)
+        self.face, self.fringe, self.back = head(0, -0.12, 0.50), head(0, 0.62, 0.30), head(0, -0.55, -0.45)
+        a, b = np.radians(camera.yaw), np.radians(camera.elevation)
+        gaze = sk.head[..., 2]  # where the face looks: aside and up, as the camera has it
+        aside = gaze[:, 0] * np.cos(a) + gaze[:, 2] * np.sin(a)
+        self.raised = gaze[:, 1] * np.cos(b) - (gaze[:, 2] * np.cos(a) - gaze[:, 0] * np.sin(a)) * np.sin(b)
+        self.foreshortened = np.sqrt(np.maximum(1 - np.stack([aside, self.raised], 1) ** 2, 0.08))
         self.mouth = np.stack([head(-0.26, -0.52, 0.86), head(0, -0.58, 0.92), head(0.26, -0.52, 0.86)], 1)
         self.neck = camera.project(np.stack([sk.neck + body.turn(sk.trunk, [0, -0.05, 0]), sk.head_centre], 1))[0]
         self.seat = camera.project(np.repeat(_seat(sk.size.seat, scene.domain.name)[None], len(scene.t), 0))[0]
         self.forms = _forms(scene)
-        a = np.radians(camera.yaw)
-        self.nearer = [np.cos(a) * 0 + s * np.sin(-a) for s in body.SIDES]  # which side is toward the camera
+        self.left_is_nearer = camera.yaw < 0
 
     def draw(self, image, i: int) -> None:
         """Draws the person, without markers, into frame `i`."""
         j, s, who = self.joints[i], self.scale[i], self.who
         self._chair(image, i)
-        sides = (0, 1) if self.nearer[0][i] < self.nearer[1][i] else (1, 0)
+        sides = (1, 0) if self.left_is_nearer[i] else (0, 1)
         behind = [k for k in (0, 1) if not self.seen[i, body.WRISTS[k]] and self._inside(i, k)]
         for k in behind:
             self._arm(image, i, k)
@@ -187,13 +191,15 @@ class Figure:
             disc(image, j[v], 0.17 * r, edge)
         oval(image, self.centre[i], (0.99 * r + 1, 1.10 * r + 1), tilt, bgr(who.hair, 0.7))
         oval(image, self.centre[i], (0.99 * r, 1.10 * r), tilt, hair)
-        oval(image, self.face[i], (0.86 * r, 0.98 * r), tilt, skin)
-        oval(image, self.fringe[i], (0.80 * r, 0.36 * r), tilt, hair)
+        wide, tall = self.foreshortened[i]
+        oval(image, self.face[i], (0.88 * r * wide, 0.98 * r * tall), tilt, skin)
+        if self.raised[i] > -0.45:
+            oval(image, self.fringe[i], (0.82 * r * wide, 0.34 * r), tilt, hair)
         if who.glasses:
             for v in (1, 2):
                 if self.seen[i, v]:
                     disc(image, j[v], 0.34 * r, bgr((60, 58, 58)))
-                    disc(image, j[v], 0.34 * r - 1.4, bgr((206, 206, 202)))
+                    disc(image, j[v], 0.34 * r - 1.4, bgr(who.skin, 1.1))
         if self.seen[i, 0]:
             stroke(image, self.mouth[i], bgr(who.skin, 0.55), 0.09 * r)
 

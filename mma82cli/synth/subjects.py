@@ -49,6 +49,8 @@ def subject(name: str, seed: np.random.SeedSequence, habits: float = 1.0) -> Sub
     bones["head"] = Proportions.head * np.exp(rng.normal(0, 0.03))
     tints = {"skin": SKIN, "hair": HAIR, "top": CLOTHES, "legs": TROUSERS}
     looks = {part: _tint(rng, colours) for part, colours in tints.items()}
+    if abs(sum(looks["hair"]) - sum(looks["skin"])) < 130:  # hair is told from skin
+        looks["hair"] = tuple(int(v * 0.45) for v in looks["hair"])
     first, second = rng.choice(len(RESTS), 2, replace=False)
     return Subject(
         name=name,
@@ -63,7 +65,7 @@ def subject(name: str, seed: np.random.SeedSequence, habits: float = 1.0) -> Sub
         knee_out=float(np.clip(rng.normal(0.10, 0.07), 0, 0.3)),
         stance=rng.normal(0, 0.03),
         sway=float(np.exp(rng.normal(0, 0.35))),
-        fidgets=float(rng.gamma(2.0, 0.05)) * habits,
+        fidgets=float(rng.gamma(2.0, 0.07)) * habits,
         rests=(RESTS[first], RESTS[first], RESTS[second]),
         long_hair=bool(rng.random() < 0.45),
         glasses=bool(rng.random() < 0.3),
