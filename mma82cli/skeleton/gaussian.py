@@ -34,11 +34,15 @@ class HeatmapBuffer:
         return self.maps
 
 
-def heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 0.6, eps: float = 1e-4, out: HeatmapBuffer | None = None):
+def heatmaps(
+    keypoints: Tensor, size: tuple[int, int], sigma: float = 0.6, eps: float = 1e-4,
+    out: HeatmapBuffer | None = None, joints_last: bool = True,
+) -> Tensor:  # fmt: skip
     """Joints (B, [M,] T, V, 3), x, y in pixels of the H x W grid and a score -> float32 (B, V, T, H, W), `size` = (H, W).
 
-    Persons M are merged by the maximum. In memory V comes last, as the model's convolutions want it. With `out` the
-    result is a view of its memory, in its dtype (see `HeatmapBuffer`).
+    Persons M are merged by the maximum. With `out` the result is a view of its memory, in its dtype (see `HeatmapBuffer`).
+    `joints_last` orders memory as (B, T, H, W, V): the model's convolutions then need no copy, which saves far more than
+    the drawing takes. Without it the result is contiguous, (B, V, T, H, W), and drawn faster.
     """
     if keypoints.ndim == 4:
         keypoints = keypoints[:, None]
@@ -51,17 +55,23 @@ def heatmaps(keypoints: Tensor, size: tuple[int, int], sigma: float = 0.6, eps: 
 
     buffer = out or HeatmapBuffer()
     maps = buffer.cleared(batch * frames * height * width * joints, keypoints.device)
-    frame = torch.arange(batch * frames, device=x.device).view(batch, 1, frames, 1)
-    corner = ((frame * height + first_y) * width + first_x) * joints + torch.arange(joints, device=x.device)
-    rows, columns = (torch.arange(v.shape[-1], device=x.device) for v in (y, x))
-    within = (rows[:, None] * width + columns) * joints  # (K, K)
+    step = joints if joints_last else 1  # from pixel to pixel
+    clip, frame, joint, row, column = (torch.arange(n, device=x.device) for n in (batch, frames, joints, *patches.shape[-2:]))
+    if joints_last:
+        start = (clip[:, None, None] * frames + frame[:, None]) * (height * width * joints) + joint  # (B, T, V)
+    else:
+        start = ((clip[:, None, None] * joints + joint) * frames + frame[:, None]) * (height * width)
+    corner = start[:, None] + (first_y * width + first_x) * step
+    within = (row[:, None] * width + column) * step  # (K, K)
     index = (corner[..., None, None] + within).flatten()
     if persons == 1:
         maps[index] = patches.flatten().to(maps.dtype)
     else:
         maps.scatter_reduce_(0, index, patches.flatten().to(maps.dtype), "amax")
     buffer.drawn = index
-    return maps.view(batch, frames, height, width, joints).permute(0, 4, 1, 2, 3)
+    if joints_last:
+        return maps.view(batch, frames, height, width, joints).permute(0, 4, 1, 2, 3)
+    return maps.view(batch, joints, frames, height, width)
 
 
 def _window(mu: Tensor, length: int, sigma: float) -> tuple[Tensor, Tensor]:

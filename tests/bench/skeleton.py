@@ -54,15 +54,21 @@ def main(rounds: int = 3, batch: int = 4) -> None:
     torch.manual_seed(0)
     print(f"{'clips per CPU second':32} {'plain':>10} {'ours':>10} {'ratio':>8}")
     for size in (64, 56):
-        points, buffer = joints(16, size), HeatmapBuffer()
-        plain_points = points.numpy()
-        compare(
-            f"heatmaps 32x{size}x{size}x17", (2, 160),
-            lambda p=plain_points, s=size: [plain_heatmaps(c[None], (s, s)) for c in p[:2]],
-            lambda p=points, s=size, b=buffer: [heatmaps(p, (s, s), out=b) for _ in range(10)], rounds,
-        )  # fmt: skip
+        for last in (False, True):
+            compare_heatmaps(size, last, rounds)
     for precision in (torch.float32, torch.bfloat16):
         compare_models(precision, rounds, batch)
+
+
+def compare_heatmaps(size: int, joints_last: bool, rounds: int) -> None:
+    """Drawing into a kept buffer, in either order of memory, against a loop over joints."""
+    points, buffer = joints(8, size), HeatmapBuffer()
+    name = f"heatmaps {size}x{size}" + (", joints last" if joints_last else "")
+    compare(
+        name, (4, 160),
+        lambda: [plain_heatmaps(clip[None].numpy(), (size, size)) for clip in points[:4]],
+        lambda: [heatmaps(points, (size, size), out=buffer, joints_last=joints_last) for _ in range(20)], rounds,
+    )  # fmt: skip
 
 
 def compare_models(precision: torch.dtype, rounds: int, batch: int) -> None:

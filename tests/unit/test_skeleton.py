@@ -186,6 +186,8 @@ def test_heatmaps_equal_the_plain_loop(persons, sigma, height, width, seed):
     kept = heatmaps(torch.from_numpy(points), (height, width), sigma, out=buffer)
     fresh = heatmaps(torch.from_numpy(points), (height, width), sigma)
     assert torch.equal(kept, fresh)
+    contiguous = heatmaps(torch.from_numpy(points), (height, width), sigma, joints_last=False)
+    assert torch.equal(contiguous, fresh) and contiguous.is_contiguous()
     for i in range(2):
         plain = plain_heatmaps(points[i], (height, width), sigma)
         np.testing.assert_allclose(fresh[i].transpose(0, 1).numpy(), plain, atol=3e-7)
