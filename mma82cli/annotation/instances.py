@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import attrgetter
 from typing import NamedTuple
 
 from mma82cli.annotation.association import associate
@@ -12,6 +13,7 @@ from mma82cli.annotation.spans import Span, seconds
 from mma82cli.records import MISSING, DataError, show
 
 OF_A_SOURCE = {"start", "end", "label", "annotator"}  # what a segment takes from the merge, not from its sources
+BY_RANK = attrgetter("rank")
 ONE_PERSON = ("subject", "domain")  # what can't differ inside an instance
 
 
@@ -46,13 +48,15 @@ class Choices:
 
 
 class Video(NamedTuple):
-    """What came of a video: `segments` as records in order, results `left_out` as too short, `unseen` by enough
-    annotators, annotations `repeated` by their annotator, and `instances`, the annotations grouped (for agreement)."""
+    """What came of a video: `segments` as records in order; how many results were `left_out` as too short, or `unseen`
+    by enough annotators; annotations `repeated` by their annotator; segments in `conflict`; and `instances`, the
+    annotations grouped (for agreement)."""
 
     segments: list[dict]
     left_out: int
     unseen: int
     repeated: int
+    conflict: int
     instances: list[list[Annotation]]
 
 
@@ -61,10 +65,11 @@ def merge_video(annotations: list[Annotation], choices: Choices) -> Video:
     instances = find_instances(annotations)
     made, left_out, unseen = [], 0, 0
     for groups in _conflicts(instances, choices):
-        seen_by = {a.record["annotator"] for group in groups for a in group}
-        if len(seen_by) < choices.min_annotators and choices.senior not in seen_by:
-            unseen += 1
-            continue
+        if choices.min_annotators > 1:
+            seen_by = {a.record["annotator"] for group in groups for a in group}
+            if len(seen_by) < choices.min_annotators and choices.senior not in seen_by:
+                unseen += 1
+                continue
         for label, group, status in _resolve(groups, choices.senior):
             merged = merge([a.span for a in group], choices.rule, choices.threshold)
             if merged.end - merged.start <= choices.min_duration:
@@ -72,7 +77,10 @@ def merge_video(annotations: list[Annotation], choices: Choices) -> Video:
             else:
                 made.append(((merged.start, merged.end, label), _segment(label, group, status, merged)))
     made.sort(key=lambda pair: pair[0])
-    return Video([record for _, record in made], left_out, unseen, _repeated(annotations), instances)
+    segments = [record for _, record in made]
+    repeated = _repeated(annotations) if len(instances) > 1 else 0
+    conflict = sum([segment["status"] == "conflict" for segment in segments])
+    return Video(segments, left_out, unseen, repeated, conflict, instances)
 
 
 def _repeated(annotations: list[Annotation]) -> int:
@@ -101,7 +109,7 @@ def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
             named.setdefault(name, []).append(annotation)
     groups = []
     for name, group in named.items():
-        group.sort(key=lambda a: a.rank)
+        group.sort(key=BY_RANK)
         for first, second in zip(group, group[1:], strict=False):
             if first.rank == second.rank:
                 who = f"annotator {show(second.record['annotator'])} is in instance {show(name)} twice"
@@ -112,7 +120,7 @@ def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
             groups.append(group)
             continue
         for indices in associate([a.span for a in group], [1 << a.rank for a in group]):
-            groups.append(sorted([group[i] for i in indices], key=lambda a: a.rank))
+            groups.append(sorted([group[i] for i in indices], key=BY_RANK))
     return groups
 
 
@@ -121,6 +129,8 @@ def _conflicts(groups: list[list[Annotation]], choices: Choices) -> list[list[li
 
     An annotator who saw both labels saw two actions: then it is no conflict.
     """
+    if len(groups) == 1:
+        return [groups]
     free = [group for group in groups if group[0].record.get("instance") is None]
     if len({group[0].label for group in free}) < 2:
         return [[group] for group in groups]
@@ -140,14 +150,15 @@ def _resolve(groups: list[list[Annotation]], senior: str | None) -> list[tuple[s
     The senior annotator's label wins, else the label that more than half of the annotators gave. An instance that
     nobody decides stays in the stream: a segment for each label, with status `conflict`.
     """
-    together = groups[0] if len(groups) == 1 else sorted([a for group in groups for a in group], key=lambda a: a.rank)
+    together = groups[0] if len(groups) == 1 else sorted([a for group in groups for a in group], key=BY_RANK)
+    if len({a.label for a in together}) == 1:
+        settled = len(together) > 1 or together[0].record["annotator"] == senior
+        return [(together[0].label, together, "agreed" if settled else "single")]
     votes: dict[str, int] = {}
     for annotation in together:
         votes[annotation.label] = votes.get(annotation.label, 0) + 1
         if annotation.record["annotator"] == senior:
             return [(annotation.label, together, "agreed")]
-    if len(votes) == 1:
-        return [(together[0].label, together, "single" if len(together) == 1 else "agreed")]
     winner = max(votes, key=votes.__getitem__)
     if 2 * votes[winner] > len(together):
         return [(winner, together, "agreed")]
@@ -157,8 +168,10 @@ def _resolve(groups: list[list[Annotation]], senior: str | None) -> list[tuple[s
 def _segment(label: str, group: list[Annotation], status: str, merged: Merged) -> dict:
     """The record of a segment: fields equal in all sources in their place, the others in `sources`."""
     segment = {}
-    differing = ["label"] if any(a.label != label for a in group) else []
-    for key, value in _fields(group):
+    label_differs = len({label, *[a.label for a in group]}) > 1
+    differing = ["label"] if label_differs else []
+    records = [a.record for a in group]
+    for key, value in _fields(records):
         if key == "start":
             segment["start"] = seconds(merged.start)
         elif key == "end":
@@ -166,36 +179,40 @@ def _segment(label: str, group: list[Annotation], status: str, merged: Merged) -
         elif key == "label":
             segment["label"] = label
         elif key != "annotator":
-            if len(group) == 1 or all(a.record.get(key, MISSING) == value for a in group):
+            for record in records:
+                if record.get(key, MISSING) != value:
+                    break
+            else:
                 segment[key] = value
-            elif key in ONE_PERSON:
+                continue
+            if key in ONE_PERSON:
                 segment[key] = _one(key, group)
             else:
                 differing.append(key)
-    segment["annotators"] = [a.record["annotator"] for a in group]
-    sources = []
-    for a in group:
-        source = {"annotator": a.record["annotator"], "start": seconds(a.span[0]), "end": seconds(a.span[1])}
-        for key in differing:
-            if key in a.record:
-                source[key] = a.label if key == "label" else a.record[key]
-        sources.append(source)
-    segment["sources"] = sources
+    segment["annotators"] = [record["annotator"] for record in records]
+    segment["sources"] = sources = [
+        {"annotator": record["annotator"], "start": record["start"], "end": record["end"]} for record in records
+    ]
+    if differing:
+        for a, source in zip(group, sources, strict=True):
+            source |= {key: a.label if key == "label" else a.record[key] for key in differing if key in a.record}
     segment["agreement"] = merged.agreement
     segment["status"] = status
     segment["tie"] = merged.tie
     return segment
 
 
-def _fields(group: list[Annotation]):
+def _fields(records: list[dict]):
     """(field, value) of the first source that has it, fields in order of first appearance."""
-    first = group[0].record
-    if all(a.record.keys() == first.keys() for a in group):
+    first = records[0]
+    for record in records:
+        if record.keys() != first.keys():
+            break
+    else:
         return first.items()
     fields = {}
-    for a in group:
-        for key, value in a.record.items():
-            fields.setdefault(key, value)
+    for record in records:
+        fields |= {key: value for key, value in record.items() if key not in fields}
     return fields.items()
 
 
@@ -214,10 +231,10 @@ def _one(key: str, group: list[Annotation]):
     return first.record[key]
 
 
-def nest(annotations: list[Annotation], segments: list[dict]) -> dict:
+def nested(annotations: list[Annotation], segments: list[dict]) -> dict:
     """One record for a video: what all its annotations share, in place, and its `segments`."""
     shared = {}
-    for key, value in _fields(annotations):
+    for key, value in _fields([a.record for a in annotations]):
         if key in OF_A_SOURCE or key == "instance":
             continue
         values = [a.record.get(key, MISSING) for a in annotations]

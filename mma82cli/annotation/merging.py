@@ -20,6 +20,7 @@ from typing import NamedTuple
 from mma82cli.annotation.spans import Span, tiou
 
 RULES = ("paper", "epic", "median")
+HALF = Fraction(1, 2)
 CLOSE = 1e-9  # floats further apart than this are in the order of the fractions they stand for
 
 
@@ -32,44 +33,56 @@ class Merged(NamedTuple):
     agreement: float | None
 
 
-def merge(spans: list[Span], rule: str = "paper", threshold: Fraction = Fraction(1, 2)) -> Merged:
+def merge(spans: list[Span], rule: str = "paper", threshold: Fraction = HALF) -> Merged:
     """The segment for one instance from one span an annotator, those that come first in the input first."""
     count = len(spans)
     if count == 1:
         return Merged(*spans[0], False, None)
     if count == 2:
-        shared, union = pair = tiou(*spans)
-        ious, agreement = {(0, 1): pair, (1, 0): pair}, shared / union
-    else:
-        ious, values = {}, []
-        for j in range(count):
-            for k in range(j + 1, count):
-                ious[j, k] = ious[k, j] = shared, union = tiou(spans[j], spans[k])
-                values.append(shared / union)
-        agreement = fsum(values) / len(values)
+        return _close(spans, 0, 1, True, rule, threshold, *_overlaps(spans))
+    ious, floats, agreement = _overlaps(spans)
+    if rule == "median":
+        return _close(spans, 0, 1, False, rule, threshold, ious, floats, agreement)
+    j, tie_j = _first_of_best([sum(row) for row in floats], lambda i: sum(Fraction(*pair) for pair in ious[i]))
+    k, tie_k = _first_of_best(floats[j], lambda i: Fraction(*ious[j][i]))
+    return _close(spans, j, k, tie_j or tie_k, rule, threshold, ious, floats, agreement)
+
+
+def _overlaps(spans: list[Span]):
+    """(tIoU of every pair as fractions, the same as floats, their mean over pairs); 0 and -1 of a span with itself."""
+    count = len(spans)
+    ious = [[(0, 1)] * count for _ in spans]
+    floats = [[-1.0] * count for _ in spans]
+    values = []
+    for j in range(count):
+        for k in range(j + 1, count):
+            ious[j][k] = ious[k][j] = shared, union = tiou(spans[j], spans[k])
+            value = shared / union
+            floats[j][k] = floats[k][j] = value
+            values.append(value)
+    return ious, floats, fsum(values) / len(values)
+
+
+def _close(spans, j: int, k: int, tie: bool, rule: str, threshold: Fraction, ious, floats, agreement: float) -> Merged:
+    """Eq. 4, or the median."""
     if rule == "median":
         return Merged(_median([s[0] for s in spans]), _median([s[1] for s in spans]), False, agreement)
-    j, tie_j = (0, True) if count == 2 else _best([[ious[j, k] for k in range(count) if k != j] for j in range(count)])
-    others = [k for k in range(count) if k != j]
-    place, tie_k = _best([[ious[j, k]] for k in others]) if count > 2 else (0, False)
-    k = others[place]
-    (a, b), (c, d), (shared, union) = spans[j], spans[k], ious[j, k]
+    (a, b), (c, d), (shared, union) = spans[j], spans[k], ious[j][k]
     if shared * threshold.denominator > threshold.numerator * union:
-        return Merged(min(a, c), max(b, d), tie_j or tie_k, agreement)
+        return Merged(a if a < c else c, b if b > d else d, tie, agreement)
     start, end = (c, d) if rule == "paper" else (a, b)
-    return Merged(start, end, tie_j or tie_k, agreement)
+    return Merged(start, end, tie, agreement)
 
 
-def _best(sums: list[list[tuple[int, int]]]) -> tuple[int, bool]:
-    """(index of the largest sum of fractions, first among equals; whether others equal it), exactly."""
-    floats = [fsum(shared / union for shared, union in terms) for terms in sums]
+def _first_of_best(floats: list[float], exact) -> tuple[int, bool]:
+    """(index of the largest, the first among equals; whether others equal it). `exact(i)` settles what is close."""
     top = max(floats)
+    if sum([top - value <= CLOSE for value in floats]) == 1:
+        return floats.index(top), False
     near = [i for i, value in enumerate(floats) if top - value <= CLOSE]
-    if len(near) == 1:
-        return near[0], False
-    exact = [sum(Fraction(*term) for term in sums[i]) for i in near]
-    largest = max(exact)
-    return near[exact.index(largest)], exact.count(largest) > 1
+    values = [exact(i) for i in near]
+    largest = max(values)
+    return near[values.index(largest)], values.count(largest) > 1
 
 
 def _median(values: list[int]) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from mma82cli.annotation.instances import Annotation
 from mma82cli.annotation.spans import microseconds
-from mma82cli.records import span, text
+from mma82cli.records import span, text, wrong
 from mma82cli.taxonomy import Taxonomy
 
+NUMBERS = (float, int)
+CENTURY = 3_200_000_000.0  # seconds; up to here a float holds a microsecond
 PLACES = 8  # places of left out annotations that are kept for the message
 
 
@@ -29,16 +31,19 @@ class Reader:
 
     def read(self, record: dict, file: str, number: int) -> Annotation | None:
         """The annotation on a line; None where it is too short. Raises DataError on a bad one."""
-        text(record, "video")
-        start, end = span(record)
-        given = record.get("label")
+        start, end = record.get("start"), record.get("end")
+        if not (type(start) in NUMBERS and type(end) in NUMBERS and 0 <= start < end < CENTURY):
+            start, end = _span(record)
+        given, annotator, instance = record.get("label"), record.get("annotator"), record.get("instance")
         label = self._names.get(given) if type(given) is str else None
         if label is None:
             label = self.taxonomy.names[self.taxonomy.id(given)]
             if type(given) is str:
                 self._names[given] = label
-        annotator = text(record, "annotator")
-        if "instance" in record and record["instance"] is not None:
+        for field, value in (("video", record.get("video")), ("annotator", annotator)):
+            if type(value) is not str or not value:
+                text(record, field)
+        if instance is not None and (type(instance) is not str or not instance):
             text(record, "instance")
         rank = self.ranks.setdefault(annotator, len(self.ranks))
         times = microseconds(start), microseconds(end)
@@ -48,3 +53,11 @@ class Reader:
                 self.places.append(f"{file}:{number}")
             return None
         return Annotation(times, rank, label, record, file, number)
+
+
+def _span(record: dict) -> tuple[float, float]:
+    """The checks of `span` for the few that need them. Raises DataError."""
+    start, end = span(record)
+    if end >= CENTURY:
+        raise wrong("end", end, "seconds within a century")
+    return start, end

@@ -44,7 +44,7 @@ def run(
     label of more than half; else each label stays, with status conflict."""
     from fractions import Fraction
 
-    from mma82cli.annotation.instances import Choices
+    from mma82cli.annotation.instances import Choices, nested
     from mma82cli.annotation.reading import Reader
     from mma82cli.annotation.spans import microseconds
     from mma82cli.taxonomy import load_taxonomy
@@ -52,10 +52,16 @@ def run(
     minimum = microseconds(min_duration)
     reader = Reader(load_taxonomy(taxonomy), minimum)
     choices = Choices(rule.value, Fraction(repr(threshold)), minimum, min_annotators, senior)
-    counts = {"left_out": 0, "unseen": 0, "conflict": 0, "repeated": 0}
+    counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0}
+    videos = _grouped(pipe, reader) if grouped else _by_video(pipe, reader)
     with _measuring(agreement, reader) as measure:
-        for annotations in _grouped(pipe, reader) if grouped else _by_video(pipe, reader):
-            _merge(pipe, annotations, choices, nest, counts, measure)
+        for held, video in _merged(pipe, videos, choices):
+            for record in [nested(held, video.segments)] if nest else video.segments:
+                pipe.write(record)
+            for what in counts:
+                counts[what] += getattr(video, what)
+            if measure:
+                measure(held, video.instances)
     _tell(pipe, reader, counts, min_duration, min_annotators, senior)
 
 
@@ -105,38 +111,30 @@ def _grouped(pipe, reader):
         yield held
 
 
-def _merge(pipe, annotations, choices, nest: bool, counts: dict, measure) -> None:
-    """Writes one video. Under `--on-error skip` an annotation that contradicts its instance is set aside."""
-    from mma82cli.annotation import instances
+def _merged(pipe, videos, choices):
+    """(annotations, what they became) of each video. Under `--on-error skip` an annotation that contradicts its
+    instance is set aside."""
+    from mma82cli.annotation.instances import AnnotationError, merge_video
     from mma82cli.stream import Line
 
-    while annotations:
-        try:
-            video = instances.merge_video(annotations, choices)
-            break
-        except instances.AnnotationError as error:
-            bad = error.annotation
-            pipe.reject(Line(bad.record, bad.file, bad.number), error)
-            annotations = [a for a in annotations if a is not bad]
-    else:
-        return
-    if nest:
-        pipe.write(instances.nest(annotations, video.segments))
-    else:
-        for segment in video.segments:
-            pipe.write(segment)
-    counts["left_out"] += video.left_out
-    counts["unseen"] += video.unseen
-    counts["repeated"] += video.repeated
-    counts["conflict"] += sum(segment["status"] == "conflict" for segment in video.segments)
-    measure(annotations, video.instances)
+    for held in videos:
+        while held:
+            try:
+                video = merge_video(held, choices)
+            except AnnotationError as error:
+                bad = error.annotation
+                pipe.reject(Line(bad.record, bad.file, bad.number), error)
+                held = [a for a in held if a is not bad]
+            else:
+                yield held, video
+                break
 
 
 @contextmanager
 def _measuring(path: str | None, reader):
     """A function that takes each video's instances; the agreement file appears when all is done."""
     if path is None:
-        yield lambda annotations, instances: None
+        yield None
         return
     import orjson
 

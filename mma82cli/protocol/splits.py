@@ -20,8 +20,9 @@ RATIO, DOMAIN = 40.0, 2.5  # R and D: what a deviation costs beside the classes'
 SCALE = 4096.0
 GRAM_LIMIT = 3000  # groups up to which all inner products are kept (72 MB)
 WORK = 200_000_000  # moves priced while annealing, at most
+STEPS_A_CLIP = 12
 TEMPERATURES = (10.0, 0.2)
-SAMPLE = 500  # groups that are tried again where there are more than GRAM_LIMIT: the smaller they are, the better is the fill
+SAMPLE = 500  # groups tried again where there are more than GRAM_LIMIT; the fill is good where they are small
 
 
 def assign(classes, domains, ratio, seed: int = 0, fixed=None) -> np.ndarray:
@@ -39,7 +40,7 @@ def assign(classes, domains, ratio, seed: int = 0, fixed=None) -> np.ndarray:
     if not len(classes) or len(share) == 1:
         return np.where(fixed < 0, 0, fixed)
     search = Search(_features(classes, domains), share, fixed)
-    search.anneal(np.random.default_rng(seed))
+    search.anneal(np.random.default_rng(seed), STEPS_A_CLIP * int(classes.sum()))
     search.descend()
     search.spread(classes)
     return search.split
@@ -103,12 +104,12 @@ class Search:
         swapped = alone + back + both * (self.square[g] + self.square[others] - 2 * inner[others])
         return np.concatenate(([alone + both * self.square[g]], swapped)) / SCALE**2
 
-    def anneal(self, random: np.random.Generator) -> None:
-        """Steps of one random group each, which goes where a heat bath of falling temperature sends it."""
+    def anneal(self, random: np.random.Generator, most: int) -> None:
+        """At most `most` steps of one random group each, which goes where a heat bath of falling temperature sends it."""
         free = self.free
         if len(free) < 2 or self.gram is None:
             return
-        steps = max(2000, min(2 * len(free) ** 2, WORK // len(free)))
+        steps = max(2000, min(most, 2 * len(free) ** 2, WORK // len(free)))
         fall = np.geomspace(*TEMPERATURES, steps)
         chosen = free[random.integers(len(free), size=steps)]
         turns = random.integers(1, len(self.share), size=steps)
