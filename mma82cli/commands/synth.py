@@ -104,6 +104,8 @@ def _make(pipe, kind, plan, known, seed, wanted, videos, processes) -> None:
     if videos is not None:
         from mma82cli.synth.render import codec
 
+        if os.path.exists(videos) and not os.path.isdir(videos):
+            raise WrongUsage(f"--videos is {videos}, a file; expected a folder")
         Path(videos).mkdir(parents=True, exist_ok=True)
         suffix, letters = codec()
         render = {"videos": videos, "suffix": suffix, "letters": letters, "owner": os.getpid()}
