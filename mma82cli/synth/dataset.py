@@ -125,9 +125,13 @@ def plan(known: Facts, clips: int | None, subjects: int | None, ids: np.ndarray,
 
 
 def lifted(weights: np.ndarray) -> np.ndarray:
-    """Shares in proportion to `weights`, none below `FLOOR` of an even one before they are brought to the sum 1."""
-    shares = np.maximum(weights / weights.sum(), FLOOR / len(weights))
-    return shares / shares.sum()
+    """Shares (sum 1) in proportion to `weights`, but none below `FLOOR` of an even one."""
+    shares, least = weights / weights.sum(), FLOOR / len(weights)
+    low = shares < least
+    while (shares[low] < least).any() or (shares[~low] < least).any():
+        low |= shares < least
+        shares = np.where(low, least, weights * (1 - least * low.sum()) / weights[~low].sum())
+    return shares
 
 
 def _labels_by_domain(n_class, n_domain, invited, rng) -> tuple[np.ndarray, np.ndarray]:

@@ -57,8 +57,16 @@ def test_any_plan_is_whole(clips, classes, subjects, domains, seed):
 
 def test_a_small_plan_lifts_what_is_rare():
     plan = dataset.plan(KNOWN, 600, None, dataset.chosen_classes(KNOWN, 16), EVERY, 0)
-    assert np.bincount(plan.label, minlength=82)[np.unique(plan.label)].min() >= 0.4 * 600 / 16
-    assert np.bincount(plan.domain).min() >= 0.4 * 600 / 4
+    assert np.bincount(plan.label, minlength=82)[np.unique(plan.label)].min() >= 0.5 * 600 / 16 - 1
+    assert np.bincount(plan.domain).min() >= 0.5 * 600 / 4 - 1
+
+
+@given(st.lists(st.floats(0.001, 1000), min_size=1, max_size=30))
+def test_lifted_shares_keep_a_floor(weights):
+    weights = np.array(weights)
+    shares = dataset.lifted(weights)
+    assert shares.sum() == pytest.approx(1) and shares.min() >= dataset.FLOOR / len(weights) - 1e-12
+    assert (np.diff(shares[np.argsort(weights, kind="stable")]) >= -1e-12).all()
 
 
 def test_chosen_classes_are_frequent_and_told_by_joints():
