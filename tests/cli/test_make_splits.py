@@ -1,0 +1,165 @@
+"""make-splits through the command line: ratios, protocols, leaks, bad input."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+
+import pytest
+
+
+def clips(n=200, subjects=20, classes=6, **more):
+    random.seed(0)
+    domains = ["laboratory"] * 12 + ["street"] * 4 + ["television"] * 4
+    numbers = [i % subjects for i in range(n)]
+    return [
+        {"id": f"c{i}", "subject": f"s{s}", "label": random.randrange(classes), "domain": domains[s], **more}
+        for i, s in enumerate(numbers)
+    ]
+
+
+def homes(records, field="subject"):
+    where = {}
+    for record in records:
+        where.setdefault(record[field], set()).add(record["split"])
+    return where
+
+
+def test_groups_whole_ratio_near_bytes_kept(run):
+    rows = [json.dumps(row) + " \r\n" for row in clips()]
+    rows[3] = '{"subject" :"s3","x":1.50e1,  "label":2 }\n'
+    result = run("make-splits", stdin="\ufeff" + "".join(rows))
+    assert result.code == 0 and result.err == ""
+    assert all(len(splits) == 1 for splits in homes(result.records).values())
+    assert Counter(r["split"] for r in result.records) == {"train": 120, "val": 40, "test": 40}
+    assert result.out.splitlines()[3].startswith('{"subject" :"s3","x":1.50e1,  "label":2,"split":"')
+
+
+def test_an_old_split_is_replaced_in_its_place(run):
+    rows = [{"split": "val", "support_runs": [1], **row} for row in clips()]
+    got = run("make-splits", stdin=rows).records
+    assert list(got[0])[0] == "split" and "support_runs" not in got[0]
+    assert len({r["split"] for r in got}) == 3
+
+
+def test_seed_and_ratio(run):
+    rows = clips(n=210, subjects=19)
+    assert run("make-splits", "--seed", "1", stdin=rows).out == run("make-splits", "--seed", "1", stdin=rows).out
+    two = Counter(r["split"] for r in run("make-splits", "--ratio", "4:1", stdin=rows).records)
+    assert set(two) == {"train", "test"} and two["train"] > 3 * two["test"]
+    assert run("make-splits", "--ratio", "4:x", stdin=rows).code == 2
+
+
+def test_zero_shot(run):
+    got = run("make-splits", "--protocol", "zero-shot", "--source", "laboratory", stdin=clips()).records
+    assert {r["split"] for r in got if r["domain"] != "laboratory"} == {"test"}
+    home = [r for r in got if r["domain"] == "laboratory"]
+    assert {r["split"] for r in home} == {"train", "val", "test"} and all(len(s) == 1 for s in homes(home).values())
+    street = run("make-splits", "--protocol", "zero-shot", "--source", "laboratory", "--target", "street", stdin=clips())
+    assert {r.get("split") for r in street.records if r["domain"] == "television"} == {None} and "get no split" in street.err
+
+
+def test_few_shot(run):
+    rows = clips() + [{"id": "lone", "subject": "s12", "label": 9, "domain": "street"}]
+    options = ["--protocol", "few-shot", "--source", "laboratory", "--target", "street", "--runs", "4"]
+    got = run("make-splits", *options, "--shots", "2", stdin=rows).records
+    assert len(got) == len(rows)
+    street = [r for r in got if r["domain"] == "street"]
+    assert all("support_runs" not in r for r in got if r["domain"] != "street") and {r["split"] for r in street} == {"test"}
+    sizes = Counter(r["label"] for r in street)
+    for run_number in range(4):
+        support = Counter(r["label"] for r in street if run_number in r["support_runs"])
+        assert support == Counter({label: min(2, n - 1) for label, n in sizes.items() if n > 1})
+    one = run("make-splits", *options, "--shots", "1", stdin=rows).records
+    assert all(set(a.get("support_runs", [])) <= set(b.get("support_runs", [])) for a, b in zip(one, got, strict=True))
+
+
+def test_check_names_the_leak(run):
+    rows = run("make-splits", stdin=clips()).records
+    fine = run("make-splits", "--check", stdin=rows)
+    assert fine.code == 0 and fine.out == ""
+    rows[0]["split"] = "val" if rows[0]["split"] != "val" else "test"
+    leak = run("make-splits", "--check", stdin=rows)
+    assert leak.code == 1 and leak.out == "" and leak.err.count("\n") == 1
+    assert '"s0"' in leak.err and "1 of 20" in leak.err and "expected" in leak.err
+    del rows[4]["split"]
+    assert "<stdin>:5" in run("make-splits", "--check", stdin=rows).err
+
+
+def test_like_inherits(run, tmp_path):
+    known = run("make-splits", stdin=clips(subjects=10)).records
+    (tmp_path / "known.jsonl").write_text("".join(json.dumps(r) + "\n" for r in known))
+    got = run("make-splits", "--seed", "3", "--like", tmp_path / "known.jsonl", stdin=clips()).records
+    assert all(len(splits) == 1 for splits in homes(known + got).values())
+    assert len({r["split"] for r in got if r["subject"] in {f"s{i}" for i in range(10, 20)}}) > 1
+
+
+def test_report(run, tmp_path):
+    assert run("make-splits", "--report", tmp_path / "report", stdin=clips()).code == 0
+    rows = [json.loads(line) for line in (tmp_path / "report").read_text().splitlines()]
+    whole = [r for r in rows if r["table"] == "splits" and r["domain"] is None]
+    assert [(r["split"], r["records"]) for r in whole] == [("train", 120), ("val", 40), ("test", 40)]
+    assert all(abs(r["deviation"]) < 1e-9 and r["missing"] == [] for r in whole)
+    assert [r["splits"] for r in rows if r["table"] == "divergence"] == [["train", "val"], ["train", "test"], ["val", "test"]]
+
+
+def test_untrimmed_videos_count_their_segments(run):
+    rows = []
+    for i in range(20):
+        segments = [{"start": j, "end": j + 1, "label": j % 3} for j in range(12 if i < 2 else 1)]
+        rows.append({"video": f"v{i}", "subject": f"s{i}", "segments": segments})
+    got = run("make-splits", "--ratio", "1:1", stdin=rows).records
+    total = Counter()
+    for record in got:
+        total[record["split"]] += len(record["segments"])
+    assert total == {"train": 21, "test": 21}
+
+
+@pytest.mark.parametrize("subjects,said", [(1, "1 group "), (2, "2 groups ")])
+def test_fewer_groups_than_splits(run, subjects, said):
+    result = run("make-splits", stdin=clips(30, subjects))
+    assert result.code == 0 and said in result.err and result.err.count("\n") == 1
+    assert len(result.records) == 30 and {r["split"] for r in result.records} >= {"train"}
+
+
+def test_rare_classes_are_named(run):
+    rows = clips() + [{"subject": "s1", "label": "Checking time", "domain": "laboratory"}]
+    result = run("make-splits", stdin=rows)
+    assert result.code == 0 and result.err.count("\n") == 1 and "Checking time" in result.err
+
+
+BAD = [
+    ({"label": 1}, "subject"),
+    ({"subject": 7, "label": 1}, "subject"),
+    ({"subject": "s1"}, "label"),
+    ({"subject": "s1", "label": None}, "label"),
+    ({"subject": "s1", "segments": [{"start": 0, "end": 1}]}, "segments[0].label"),
+    ({"subject": "s1", "label": 1, "domain": "street"}, "laboratory"),
+]
+
+
+@pytest.mark.parametrize("bad,word", BAD)
+def test_bad_input_is_placed(run, bad, word):
+    rows = [*clips(40), bad]
+    result = run("make-splits", stdin=rows)
+    assert result.code == 1 and result.out == "" and result.err.count("\n") == 1
+    assert result.err.startswith("mma82 make-splits: <stdin>:41: ") and word in result.err
+    skipped = run("make-splits", "--on-error", "skip", stdin=rows)
+    assert skipped.code == 1 and len(skipped.records) == 40
+
+
+@pytest.mark.parametrize(
+    "options,code,word",
+    [
+        (["--protocol", "zero-shot"], 2, "--source"),
+        (["--source", "laboratory"], 2, "--protocol"),
+        (["--protocol", "few-shot", "--source", "street", "--target", "street"], 2, "street"),
+        (["--protocol", "zero-shot", "--source", "lab"], 1, '"laboratory"'),
+        (["--ratio", "0:0:0"], 2, "--ratio"),
+        (["--shots", "0"], 2, "--shots"),
+    ],
+)
+def test_wrong_usage(run, options, code, word):
+    result = run("make-splits", *options, stdin=clips())
+    assert result.code == code and result.out == "" and result.err.count("\n") == 1 and word in result.err

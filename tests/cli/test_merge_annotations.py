@@ -1,0 +1,158 @@
+"""merge-annotations through the command line: streams, conflicts, bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+
+def line(annotator, start, end, label="Nodding", video="v1", **more):
+    return {"video": video, "start": start, "end": end, "label": label, "annotator": annotator, **more}
+
+
+THREE = [line("a1", 1.0, 2.0), line("a2", 1.1, 2.1), line("a3", 1.05, 2.2)]
+
+
+def test_fields_order_and_sources(run):
+    rows = [dict(row, subject="s1", note=row["annotator"], duration=9.5) for row in THREE]
+    rows.append(line("a1", 0.5, 0.9, "shaking head", subject="s1"))
+    result = run("merge-annotations", stdin=rows)
+    assert result.code == 0 and result.err == ""
+    first, second = result.records
+    assert (first["label"], first["status"], first["agreement"], first["tie"]) == ("Shaking head", "single", None, False)
+    assert second["annotators"] == ["a1", "a2", "a3"] and second["status"] == "agreed"
+    assert list(second)[:6] == ["video", "start", "end", "label", "subject", "duration"] and "note" not in second
+    assert second["sources"][1] == {"annotator": "a2", "start": 1.1, "end": 2.1, "note": "a2"}
+    assert (second["start"], second["end"]) == (1.05, 2.2)  # a2 and a3 agree most
+    assert second["agreement"] == pytest.approx((0.9 / 1.1 + 0.95 / 1.2 + 1.0 / 1.15) / 3)
+
+
+def test_rules(run):
+    rows = [line("a1", 0, 4), line("a2", 3, 7), line("a3", 20, 21)]
+    spans = {
+        rule: [(x["start"], x["end"]) for x in run("merge-annotations", "--rule", rule, stdin=rows[:2]).records]
+        for rule in ("paper", "epic", "median")
+    }
+    assert spans == {"paper": [(3.0, 7.0)], "epic": [(0.0, 4.0)], "median": [(1.5, 5.5)]}
+    above = run("merge-annotations", "--threshold", "0.14", stdin=rows[:2]).records[0]
+    assert (above["start"], above["end"], above["tie"]) == (0.0, 7.0, True)
+
+
+def test_minimum_is_strict_to_the_microsecond(run):
+    rows = [line("a1", 0.3, 0.5, video="exact"), line("a1", 0.3, 0.500001, video="longer")]
+    result = run("merge-annotations", stdin=rows)
+    assert result.code == 0 and [x["video"] for x in result.records] == ["longer"]
+    assert result.err.count("\n") == 1 and "<stdin>:1" in result.err and "0.2 s" in result.err
+    assert run("merge-annotations", "-q", stdin=rows).err == ""
+
+
+CONFLICT = [line("a1", 1, 2), line("a2", 1, 2), line("a3", 1, 2.1, "Shaking head")]
+
+
+@pytest.mark.parametrize(
+    "rows,options,labels,status",
+    [
+        (CONFLICT, [], ["Nodding"], "agreed"),
+        (CONFLICT, ["--senior", "a3"], ["Shaking head"], "agreed"),
+        (CONFLICT[1:], [], ["Nodding", "Shaking head"], "conflict"),
+        (CONFLICT[1:], ["--senior", "a2"], ["Nodding"], "agreed"),
+        ([dict(row, instance="i") for row in CONFLICT], [], ["Nodding"], "agreed"),
+        ([dict(row, instance="i") for row in CONFLICT[1:]], [], ["Nodding", "Shaking head"], "conflict"),
+    ],
+)
+def test_conflicts(run, rows, options, labels, status):
+    result = run("merge-annotations", *options, stdin=rows)
+    assert [x["label"] for x in result.records] == labels
+    assert {x["status"] for x in result.records} == {status}
+    assert sum(len(x["sources"]) for x in result.records) == len(rows)
+
+
+def test_two_actions_of_one_annotator_are_no_conflict(run):
+    rows = [line("a1", 1, 2), line("a1", 1, 2, "Shaking head"), line("a2", 1, 2)]
+    assert {x["label"]: x["status"] for x in run("merge-annotations", stdin=rows).records} == {
+        "Nodding": "agreed",
+        "Shaking head": "single",
+    }
+
+
+def test_min_annotators(run):
+    rows = [*THREE, line("a2", 8, 9)]
+    result = run("merge-annotations", "--min-annotators", "2", stdin=rows)
+    assert len(result.records) == 1 and "left out 1 instance" in result.err
+    kept = run("merge-annotations", "--min-annotators", "2", "--senior", "a2", stdin=rows)
+    assert [x["status"] for x in kept.records] == ["agreed", "agreed"]
+
+
+def test_one_annotators_repeats_stay_apart(run):
+    result = run("merge-annotations", stdin=[THREE[0], THREE[0], THREE[1]])
+    assert [len(x["sources"]) for x in result.records] in ([1, 2], [2, 1]) and "same annotator" in result.err
+
+
+def test_nest(run):
+    rows = [dict(row, subject="s1", domain="laboratory") for row in [*THREE, line("a1", 5, 6, 9)]]
+    (record,) = run("merge-annotations", "--nest", stdin=rows).records
+    assert list(record) == ["video", "subject", "domain", "segments"]
+    assert [(s["start"], s["status"]) for s in record["segments"]] == [(1.05, "agreed"), (5.0, "single")]
+    assert "subject" not in record["segments"][0]
+
+
+def test_order_of_videos_and_grouped_gives_the_same(run, tmp_path):
+    rows = [line(a, s, s + 1, n, v) for v in ("z", "b", "a") for s in (4, 1) for a in ("a1", "a2") for n in (3, 5)]
+    whole = run("merge-annotations", "--agreement", tmp_path / "1", stdin=rows)
+    grouped = run("merge-annotations", "--grouped", "--agreement", tmp_path / "2", stdin=rows)
+    assert whole.out == grouped.out and (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    keys = [(x["start"], x["end"], x["label"]) for x in whole.records]
+    assert [x["video"] for x in whole.records] == ["z"] * 4 + ["b"] * 4 + ["a"] * 4
+    assert all(keys[i : i + 4] == sorted(keys[i : i + 4]) for i in (0, 4, 8))
+    mixed = run("merge-annotations", "--grouped", stdin=[rows[0], rows[-1], rows[0]])
+    assert mixed.code == 1 and "<stdin>:3" in mixed.err and '"z"' in mixed.err
+
+
+def test_grouped_lets_a_video_leave_before_the_input_ends():
+    command = [str(ROOT / "bin" / "mma82"), "merge-annotations", "--grouped"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        for row in [*THREE, line("a1", 1, 2, video="v2")]:
+            process.stdin.write(json.dumps(row).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["video"] == "v1"
+    finally:
+        process.stdin.close()
+        rest = process.stdout.read()
+        assert process.wait() == 0
+    assert json.loads(rest)["video"] == "v2"
+
+
+BAD = [
+    (line("a1", 2, 1), "end"),
+    (line("a1", 1, 1), "end"),
+    (line("a1", -1, 1), "start"),
+    (line("a1", "1", 2), "start"),
+    (line("a1", None, None), "start"),
+    (line(None, 1, 2), "annotator"),
+    (line("a1", 1, 2, video=""), "video"),
+    (line("a1", 1, 2, "no such action"), "label"),
+    (line("a1", 1, 2, 82), "label"),
+    (line("a1", 1, 2, instance=5), "instance"),
+    (dict(THREE[1], subject="s2"), "subject"),
+]
+
+
+@pytest.mark.parametrize("bad,word", BAD)
+def test_bad_input_is_placed(run, tmp_path, bad, word):
+    rows = [dict(THREE[0], subject="s1"), bad]
+    result = run("merge-annotations", "--agreement", tmp_path / "agreement", stdin=rows)
+    assert result.code == 1 and result.err.count("\n") == 1
+    assert result.err.startswith("mma82 merge-annotations: <stdin>:2: ") and word in result.err
+    assert not list(tmp_path.iterdir())
+    skipped = run("merge-annotations", "--on-error", "skip", stdin=rows)
+    assert skipped.code == 1 and len(skipped.records) == 1 and json.loads(skipped.err.splitlines()[0])["line"] == 2
+
+
+def test_an_annotator_twice_in_an_instance(run):
+    rows = [dict(THREE[0], instance="i"), dict(THREE[0], instance="i", start=1.5)]
+    result = run("merge-annotations", stdin=rows)
+    assert result.code == 1 and "<stdin>:2: " in result.err and "<stdin>:1" in result.err and '"i"' in result.err
