@@ -11,6 +11,7 @@ import numpy as np
 from mma82cli.pose import decode, geometry
 from mma82cli.pose.model import Model
 from mma82cli.records import DataError, WrongUsage
+from mma82cli.skeleton.layouts import load_layout
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 BATCH = 16  # inputs a run on a GPU; on a CPU one at a time is quickest (a batch of 8 took 1.7 times as long a frame)
@@ -88,6 +89,7 @@ class OnnxEstimator:
     def __init__(self, model: Model, engine: str = "auto", device: str = "cpu", peak: str = "subpixel"):
         self.model, self.title, self.min_score, self.peak = model, model.title, model.min_score, peak
         self._run = open_engine(model, engine, device)
+        self.joints = len(load_layout(model.layout))
         fixed = self._run.input
         if fixed and all(isinstance(n, int) for n in fixed) and fixed != model.input:
             if model.described:
@@ -114,7 +116,7 @@ class OnnxEstimator:
         found = []
         while areas := [self._crop(i, frame, box) for i, (frame, box) in enumerate(islice(pairs, CHUNK))]:
             found.append(self._joints(np.stack(areas)))
-        return np.concatenate(found) if found else np.zeros((0, 17, 3), np.float32)
+        return np.concatenate(found) if found else np.zeros((0, self.joints, 3), np.float32)
 
     def _crop(self, place: int, frame: np.ndarray, box) -> np.ndarray:
         """Puts the crop of a frame at `place` among the crops; its region (4,)."""
@@ -139,6 +141,9 @@ class OnnxEstimator:
         runs = [self._run(self._normalised(range(i, min(i + step, count)))) for i in range(0, count, step)]
         out = {name: np.concatenate(parts) for name, parts in zip(self._run.outputs, zip(*runs, strict=True), strict=True)}
         points, score = self._points(out)
+        if points.shape[1] != self.joints:
+            expected = f"{self.joints}, as {self.model.layout} has"
+            raise DataError(f"{self.model.path}: finds {points.shape[1]} joints; expected {expected}")
         where = geometry.to_frame(points, areas, self.size, self.model.align)
         return np.concatenate([where, score[..., None]], -1).astype(np.float32)
 

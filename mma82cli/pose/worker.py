@@ -51,6 +51,8 @@ def _answer(state: _State, message) -> tuple[str, object]:
         return "ok", extract_clip(message, state.reader, state.estimator)
     except DataError as error:
         return "data", str(error)
+    except ImportError as error:
+        return "usage", f"{error}; decoding video needs OpenCV: pip install opencv-python-headless"
     except WrongUsage as error:
         return "usage", str(error)
     except Exception as error:  # a library's own error about this file must not end the others

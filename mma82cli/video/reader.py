@@ -111,23 +111,17 @@ class Video:
     def _go_to(self, start: float) -> None:
         """Makes the frame that was grabbed last the first one at or after `start`."""
         start = _micro(start)
-        passed = self._time is None or self._time > start
-        if passed or start - self._time > NEAR:
-            if not (self._jumps and start > NEAR and self._jump(start)):
-                if passed:
-                    self._restart()
-                while self._time is not None and self._time < start:
-                    self._grab()
-            return
-        while self._time is not None and self._time < start:
-            self._grab()
-        if self._time is None:  # damage between the last clip and this one: what a fresh look finds counts
-            self._restart()
-            self._go_to_fresh(start)
-
-    def _go_to_fresh(self, start: float) -> None:
+        if self._time is not None and 0 <= start - self._time <= NEAR:
+            self._forward(start)
+            if self._time is not None:
+                return  # else there is damage before the clip: what a fresh look finds counts
         if self._jumps and start > NEAR and self._jump(start):
             return
+        if self._time is None or self._time > start:
+            self._restart()
+        self._forward(start)
+
+    def _forward(self, start: float) -> None:
         while self._time is not None and self._time < start:
             self._grab()
 
@@ -141,8 +135,7 @@ class Video:
         self._capture.release()
         self._open()
         if self._capture.set(cv2.CAP_PROP_POS_MSEC, 1000.0 * (start - LEAD)) and self._grab() and self._time <= start:
-            while self._time is not None and self._time < start:
-                self._grab()
+            self._forward(start)
             if self._time is not None:
                 return True
         self._restart()
