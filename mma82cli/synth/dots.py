@@ -48,14 +48,10 @@ def weights() -> dict[str, np.ndarray]:
     """
     marker = colours() / 255.0
     reach2 = (REACH / 255.0) ** 2
-    average = np.zeros((3, 3, CELL, CELL))
-    for channel in range(3):
-        average[channel, channel] = 1 / CELL**2
     near = np.concatenate([2 * marker / reach2, np.full((JOINTS, 3), -1 / reach2)], axis=1)  # (17, 6) on [q, q^2]
     taps = np.tile(smoothing_kernel(), (JOINTS, 1))
     bins = {"bins_x": [-1, JOINTS, WIDTH * SPLIT], "bins_y": [-1, JOINTS, HEIGHT * SPLIT]}
     tensors = {
-        "average": average,
         "near": near[:, :, None, None] * COLUMNS,
         "near_bias": (1 - (marker**2).sum(1) / reach2) * COLUMNS,
         "taps_x": taps[:, None, None, :] / COLUMNS,
@@ -73,14 +69,14 @@ def network():
     node, step = helper.make_node, CELL * SPLIT
     pad = (smoothing_kernel().size - step) // 2
     nodes = [
-        node("Conv", ["input", "average"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
+        node("AveragePool", ["input"], ["cells"], kernel_shape=[CELL, CELL], strides=[CELL, CELL]),
         node("Mul", ["cells", "cells"], ["squares"]),
         node("Concat", ["cells", "squares"], ["lifted"], axis=1),
         node("Conv", ["lifted", "near", "near_bias"], ["nearness"], kernel_shape=[1, 1]),
         node("Relu", ["nearness"], ["maps"]),
         node("AveragePool", ["maps"], ["mx"], kernel_shape=[ROWS, 1]),
         node("AveragePool", ["maps"], ["my"], kernel_shape=[1, COLUMNS]),
-        node("GlobalAveragePool", ["maps"], ["mass"]),
+        node("GlobalAveragePool", ["mx"], ["mass"]),
         node("Mul", ["mass", "mass"], ["mass2"]),
         node("Add", ["mass2", "floor"], ["mass2_floor"]),
         node("Div", ["mass", "mass2_floor"], ["gain"]),
