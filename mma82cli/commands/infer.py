@@ -129,7 +129,7 @@ def _load(path: str, recipe, taxonomy, layout, sampling: str, clips: int):
     from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
 
     read = weights.read(path)
-    settings = load_recipe(recipe) if recipe or not read.recipe else recipe_from_dict(read.recipe, path)
+    settings = load_recipe(recipe or "posec3d") if recipe or not read.recipe else recipe_from_dict(read.recipe, path)
     overrides = {"sampling": sampling} if sampling != "recipe" else {}
     settings = changed(settings, **overrides, **({"clips": clips} if clips else {}))
     model = models.build(replace(read, recipe=asdict(settings)), None, path)

@@ -49,7 +49,8 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.recipe import load_recipe
 
-    settings, labels = load_recipe(recipe, overrides or []), load_taxonomy(taxonomy)
+    settings, labels, folder = load_recipe(recipe, overrides or []), load_taxonomy(taxonomy), Path(out)
+    done = _check_resumed(folder, _about(settings, labels, target, seed)) if resume else 0
     data = _read(pipe, labels, target, layout and load_layout(layout))
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
@@ -60,9 +61,9 @@ def run(
     keep_freed_memory()
     if deterministic:
         make_deterministic(where)
-    folder = Path(out)
-    about = _about(settings, labels, data, target, seed, dtype)
-    done = _check_resumed(folder, about, recipe) if resume else 0
+    about = _about(settings, labels, target, seed) | _about_data(data, dtype)
+    if resume:
+        _check_resumed(folder, about)
     model = _model(pipe, settings, data, labels, seed, init)
     folder.mkdir(parents=True, exist_ok=True)
     pipe.note(_plan(data, where, dtype))
@@ -121,44 +122,43 @@ def _read(pipe, labels, target: str, layout) -> _Data:
     return data
 
 
-def _about(recipe, labels, data: _Data, target: str, seed: int, dtype) -> dict:
+def _about(recipe, labels, target: str, seed: int) -> dict:
     """What checkpoints say of themselves."""
     from dataclasses import asdict
 
     from mma82cli import __version__
 
-    return {
-        "recipe": asdict(recipe),
-        "taxonomy": labels.to_json(),
-        "layout": data.layout.name,
-        "joints": data.layout.to_json(),
-        "target": target,
-        "version": __version__,
-        "seed": seed,
-        "precision": str(dtype).removeprefix("torch."),
-        "clips": {split: len(clips) for split, clips in data.splits.items()},
-    }
+    said = {"recipe": asdict(recipe), "taxonomy": labels.to_json(), "target": target, "version": __version__, "seed": seed}
+    return _plain(said)
 
 
-def _check_resumed(folder, about: dict, recipe: str) -> int:
-    """Epochs done by the run in `folder`. Raises DataError where it was another run: it could not go on exactly."""
+def _about_data(data: _Data, dtype) -> dict:
+    counts = {split: len(clips) for split, clips in data.splits.items()}
+    precision = str(dtype).removeprefix("torch.")
+    return _plain({"layout": data.layout.name, "joints": data.layout.to_json(), "precision": precision, "clips": counts})
+
+
+def _plain(value: dict) -> dict:
+    """As it comes back from JSON (lists for tuples), so that both can be compared."""
     import json
 
-    from mma82cli.records import DataError, WrongUsage, show
+    return json.loads(json.dumps(value))
+
+
+def _check_resumed(folder, about: dict) -> int:
+    """Epochs done by the run in `folder`. Raises DataError where it was another run: it could not go on exactly."""
+    from mma82cli.records import DataError, show
     from mma82cli.training import checkpoint
 
     was = checkpoint.read_about(folder)
-    if not was:
-        raise WrongUsage(f"nothing to resume: {folder / checkpoint.STATE} does not exist; start without --resume")
-    now = json.loads(json.dumps(about))
-    if was["taxonomy"] != now["taxonomy"]:
-        raise DataError(_other_taxonomy(f"{folder}: the run to resume", was["taxonomy"], now["taxonomy"]))
-    for key, value in now["recipe"].items():
+    if was["taxonomy"] != about["taxonomy"]:
+        raise DataError(_other_taxonomy(f"{folder}: the run to resume", was["taxonomy"], about["taxonomy"]))
+    for key, value in about["recipe"].items():
         if was["recipe"].get(key) != value:
             raise DataError(f"{folder}: the run to resume has {key} = {show(was['recipe'].get(key))}; found {show(value)} now")
-    for key in ("layout", "target", "seed", "precision", "clips"):
-        if was[key] != now[key]:
-            raise DataError(f"{folder}: the run to resume has {key} {show(was[key])}; found {show(now[key])} now")
+    for key in ("target", "seed", "layout", "precision", "clips"):
+        if key in about and was[key] != about[key]:
+            raise DataError(f"{folder}: the run to resume has {key} {show(was[key])}; found {show(about[key])} now")
     return was["epoch"]
 
 

@@ -13,12 +13,14 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from mma82cli.models.weights import METADATA
 from mma82cli.records import DataError, WrongUsage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+METADATA = "mma82"  # the key in a safetensors file's metadata, as in `models.weights`
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.state.safetensors"
 RECIPE, LOG = "recipe.toml", "log.jsonl"
@@ -53,6 +55,8 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
 
 def save_state(path: Path, model, optimizer, about: dict) -> None:
     """Everything that training goes on from. The optimiser's tensors are named `optimizer.PARAMETER.KEY`."""
+    import torch
+
     tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
     names = [name for name, _ in model.named_parameters()]
     for i, values in optimizer.state_dict()["state"].items():
@@ -69,12 +73,9 @@ def load_state(folder: Path, model, optimizer) -> dict:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = folder / STATE
-    if not path.is_file():
-        raise WrongUsage(f"nothing to resume: {path} does not exist; start without --resume")
+    about, path = read_about(folder), folder / STATE
     try:
         with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})[METADATA])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         optimizer.load_state_dict({**optimizer.state_dict(), "state": _optimizer_state(model, tensors)})
@@ -94,16 +95,18 @@ def _optimizer_state(model, tensors: dict[str, Tensor]) -> dict:
 
 
 def read_about(folder: Path) -> dict:
-    """What the folder's last state says of itself: recipe, taxonomy, layout, target, seed, epoch, …; {} without one."""
-    from safetensors import SafetensorError, safe_open
+    """What the folder's last state says of itself: recipe, taxonomy, layout, target, seed, epoch, …
 
+    Raises WrongUsage where there is none, DataError where it is damaged. Reads the header alone: 8 bytes of length, JSON.
+    """
     path = folder / STATE
     if not path.is_file():
-        return {}
+        raise WrongUsage(f"nothing to resume: {path} does not exist; start without --resume")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return json.loads((file.metadata() or {})[METADATA])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        return json.loads(header["__metadata__"][METADATA])
+    except (OSError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise DataError(f"{path}: can't be read ({' '.join(str(error).split())[:200]})") from None
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mma82cli import records
 from mma82cli.records import DataError, WrongUsage, wrong
 from mma82cli.skeleton.keypoints import from_record
 from mma82cli.skeleton.layouts import Layout, load_layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Clip(NamedTuple):
@@ -35,6 +36,8 @@ class Clips:
     """
 
     def __init__(self, clips: Iterable[Clip], device="cpu"):
+        import torch  # here, so that reading records needs numpy alone
+
         clips = list(clips)
         joints = clips[0].joints.shape[2]
         rows = [np.zeros((1, joints, 3), np.float32)] + [clip.joints.reshape(-1, joints, 3) for clip in clips]
@@ -53,8 +56,8 @@ class Clips:
         person = np.arange(self.persons[rows].max())[None, :, None]  # (1, M, 1)
         at = (self.first[rows][:, None] + indices)[:, None] + person * self.frames[rows][:, None, None]  # (B, M, T)
         at = np.where(person < self.persons[rows][:, None, None], at, 0)
-        device = self.joints.device
-        return self.joints[torch.from_numpy(at).to(device)], self.shapes[torch.from_numpy(rows).to(device)]
+        at, rows = (self.labels.new_tensor(which) for which in (at, rows))
+        return self.joints[at], self.shapes[rows]
 
 
 def read_clip(record: dict, layout: Layout) -> Clip:

@@ -85,7 +85,7 @@ class Recipe:
                 raise WrongUsage(f"recipe key '{key}' is {show(pair)}; expected [smallest, largest]")
         stages = len(self.stage_blocks)
         if not stages or stages != len(self.temporal_strides):
-            raise WrongUsage(f"recipe has {stages} stage_blocks and {len(self.temporal_strides)} temporal_strides; expected as many")
+            raise WrongUsage(f"recipe has {stages} stage_blocks and {len(self.temporal_strides)} temporal_strides")
         for key in ("size", "train_size"):
             if getattr(self, key) % 2**stages:
                 raise WrongUsage(f"recipe key '{key}' is {getattr(self, key)}; expected a multiple of {2**stages}")

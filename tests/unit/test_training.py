@@ -1,0 +1,229 @@
+"""Recipes, the schedule, batches, and a run that is resumed."""
+
+import numpy as np
+import pytest
+import torch
+
+from mma82cli.records import DataError, WrongUsage
+from mma82cli.skeleton.gaussian import HeatmapBuffer
+from mma82cli.skeleton.layouts import load_layout
+from mma82cli.training import checkpoint
+from mma82cli.training.batches import test_batch as make_test_batch
+from mma82cli.training.batches import train_batch
+from mma82cli.training.clips import Clip, Clips, LayoutOfStream, read_clip
+from mma82cli.training.loop import Run, fit, learning_rate, make_model, micro_batches
+from mma82cli.training.recipe import KEYS, Recipe, changed, load_recipe, recipe_from_dict
+
+LAYOUT = load_layout("coco17")
+SMALL = {"frames": 8, "size": 8, "train_size": 8, "base_channels": 4, "stage_blocks": (1, 1), "temporal_strides": (1, 1),
+         "batch_size": 8, "micro_batch": 4, "lr_batch": 8, "lr": 0.05}  # fmt: skip
+
+
+def clips(n=20, classes=3, seed=0) -> Clips:
+    rng, poses = np.random.default_rng(seed), np.random.default_rng(0).uniform(50, 250, (classes, 17, 3))
+    made = []
+    for i in range(n):
+        joints = (poses[i % classes] + rng.normal(0, 9, (1 + i % 2, 5 + i, 17, 3))).astype(np.float32)
+        joints[..., 2] = 1
+        made.append(Clip(joints, (240, 320), i % classes))
+    return Clips(made)
+
+
+# -- recipes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["posec3d", "posec3d-ntu", "posec3d-tiny"])
+def test_shipped_recipes_say_every_key_and_survive_a_checkpoint(name):
+    import re
+
+    from mma82cli import share
+
+    text = share.find("recipes", name, ".toml").read_text()
+    assert re.findall(r"^(\w+) = ", text, re.M) == list(KEYS)
+    recipe = load_recipe(name)
+    from dataclasses import asdict
+
+    assert recipe_from_dict(asdict(recipe)) == recipe
+
+
+def test_the_papers_recipe():
+    recipe = load_recipe("posec3d")
+    assert recipe == Recipe()
+    assert (recipe.frames, recipe.size, recipe.train_size, recipe.stage_blocks) == (32, 64, 56, (4, 6, 3))
+    assert (recipe.lr, recipe.batch_size, recipe.weight_decay, recipe.clip_norm, recipe.epochs) == (0.2, 128, 3e-4, 40, 60)
+    assert recipe.temporal_strides == (1, 1, 1) and load_recipe("posec3d-ntu").temporal_strides == (1, 1, 2)
+
+
+def test_toml_of_a_recipe_reads_back(tmp_path):
+    recipe = changed(Recipe(), lr=1e-7, weight_decay=3e-5, stage_blocks=[1, 2, 3], double_flip=True, heatmaps="limb")
+    (tmp_path / "r.toml").write_text(recipe.to_toml())
+    assert load_recipe(str(tmp_path / "r.toml")) == recipe
+
+
+def test_overrides_take_the_type_of_the_key():
+    recipe = load_recipe("posec3d", ["epochs=3", "lr = 1", "heatmaps=limb", "stage_blocks=[1,1,1]", "double_flip=true"])
+    assert (recipe.epochs, recipe.lr, recipe.heatmaps, recipe.double_flip) == (3, 1.0, "limb", True)
+    assert recipe.stage_blocks == (1, 1, 1)
+    assert type(recipe.lr) is float
+
+
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("epoch=3", "did you mean 'epochs'"),
+        ("epochs", "expected KEY=VALUE"),
+        ("epochs=3.5", "expected an integer"),
+        ("epochs=0", "expected 1 to"),
+        ("lr=nan", "expected 0 to"),
+        ("lr=fast", "expected a number"),
+        ("heatmaps=joints", "expected joint or limb"),
+        ("stage_blocks=[]", "stage_blocks"),
+        ("stage_blocks=4", "expected a list of integers"),
+        ("crop_area=[1.0,0.5]", "[smallest, largest]"),
+        ("size=60", "a multiple of 8"),
+        ("double_flip=1", "expected true or false"),
+        ("dilate=2", "the keys are model, heatmaps"),
+    ],
+)
+def test_a_bad_override_is_named(override, said):
+    with pytest.raises(WrongUsage, match=".") as error:
+        load_recipe("posec3d", [override])
+    assert said in str(error.value)
+
+
+def test_a_bad_file_is_named(tmp_path):
+    path = tmp_path / "mine.toml"
+    for text, said in (("lr = ", "not TOML"), ("speed = 3", "no recipe key 'speed'"), ("[sgd]\nlr = 1", "no recipe key 'sgd'")):
+        path.write_text(text)
+        with pytest.raises(WrongUsage, match="mine.toml") as error:
+            load_recipe(str(path))
+        assert said in str(error.value)
+
+
+# -- schedule and batches --------------------------------------------------------------------------------------
+
+
+def test_cosine_without_warmup_is_the_papers():
+    recipe = Recipe()
+    rates = [learning_rate(recipe, step, 1000) for step in range(1000)]
+    assert rates[0] == 0.2 and rates[500] == pytest.approx(0.1) and 0 < rates[-1] < 1e-6
+    assert learning_rate(changed(recipe, batch_size=32), 0, 10) == pytest.approx(0.05)
+
+
+def test_warmup_rises_then_falls():
+    recipe = changed(Recipe(), warmup=0.1)
+    rates = np.array([learning_rate(recipe, step, 200) for step in range(200)])
+    assert rates.argmax() == 20 and rates.max() == pytest.approx(0.2)
+    assert (np.diff(rates[:21]) > 0).all() and (np.diff(rates[20:]) < 0).all() and (rates > 0).all()
+
+
+def test_micro_batches_leave_no_clip_alone():
+    sizes = [len(part) for part in micro_batches(np.arange(33), 16)]
+    assert sizes == [11, 11, 11]
+    assert [len(part) for part in micro_batches(np.arange(128), 16)] == [16] * 8
+
+
+def test_gather_finds_frames_of_each_person():
+    data = clips(4)
+    points, shapes = data.gather(np.array([0, 3]), np.array([[0, 4], [2, 7]]))
+    assert points.shape == (2, 2, 2, 17, 3) and shapes.tolist() == [[240, 320]] * 2
+    assert (points[0, 1] == 0).all(), "clip 0 has one person"
+    first = data.first[3]
+    assert torch.equal(points[1, 1, 1], data.joints[first + 1 * 8 + 7])
+
+
+def test_batches_are_drawn_by_the_generator_alone():
+    recipe = changed(Recipe(), **SMALL, rotate=20.0, scale=0.2, jitter=0.02, time_crop=0.5)
+    data, rows = clips(), np.arange(6)
+    one, two, other = (
+        train_batch(data, rows, recipe, LAYOUT, np.random.default_rng(s), HeatmapBuffer()).clone() for s in (1, 1, 2)
+    )
+    assert one.shape == (6, 17, 8, 8, 8) and torch.equal(one, two) and not torch.equal(one, other)
+    assert make_test_batch(data, rows, recipe, LAYOUT, 3, None).shape == (18, 17, 8, 8, 8)
+
+
+def test_distortion_leaves_missing_joints_missing():
+    joints = np.random.default_rng(0).uniform(20, 200, (1, 20, 17, 3)).astype(np.float32)
+    joints[:, :, 5] = 0
+    joints[..., 2] = joints[..., 2] > 0
+    recipe = changed(Recipe(), **SMALL, rotate=180.0, jitter=0.5, flip=0.0)
+    drawn = train_batch(Clips([Clip(joints, (240, 320))]), np.array([0]), recipe, LAYOUT, np.random.default_rng(0), None)
+    assert (drawn[:, 5] == 0).all() and (drawn[:, 6] > 0).any()
+
+
+# -- clips -----------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_of_null_frames_is_empty_and_scores_of_zero_are_missing():
+    record = {"layout": "coco17", "keypoints": [None, [5.0, 6.0, 0.0] * 17], "width": 64, "height": 48}
+    clip = read_clip(record, LAYOUT)
+    assert clip.empty and clip.shape == (48, 64) and (clip.joints == 0).all()
+
+
+def test_records_must_share_a_layout():
+    layouts = LayoutOfStream()
+    assert layouts.check({"layout": "coco17"}).name == "coco17"
+    for bad in ({"layout": "jhmdb15"}, {}, {"layout": 3}):
+        with pytest.raises(DataError, match="layout"):
+            layouts.check(bad)
+    with pytest.raises(DataError, match="nobody"):
+        LayoutOfStream().check({"layout": "nobody"})
+
+
+# -- runs ------------------------------------------------------------------------------------------------------
+
+
+def weights(folder, name=checkpoint.LAST):
+    from safetensors.torch import load_file
+
+    return load_file(str(folder / name))
+
+
+def a_run(folder, recipe, seed=0):
+    folder.mkdir(exist_ok=True)
+    return make_model(recipe, LAYOUT, 3, seed), Run(recipe, LAYOUT, folder, {"target": "label"}, seed)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_resumed_run_is_the_unbroken_one(tmp_path, optimizer):
+    recipe = changed(Recipe(), **SMALL, epochs=3, optimizer=optimizer)
+    whole = list(fit(*a_run(tmp_path / "whole", recipe), clips(), clips(9, seed=1)))
+
+    model, job = a_run(tmp_path / "broken", recipe)
+    epochs = fit(model, job, clips(), clips(9, seed=1))
+    parts = [next(epochs)]
+    epochs.close()
+    model, job = a_run(tmp_path / "broken", recipe, seed=0)
+    parts += list(fit(model, job, clips(), clips(9, seed=1), resume=True))
+
+    for a, b in zip(whole, parts, strict=True):
+        assert {**a, "seconds": 0} == {**b, "seconds": 0}
+    for name in (checkpoint.LAST, checkpoint.BEST, checkpoint.STATE):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
+    assert (tmp_path / "broken" / "log.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_learning_happens(tmp_path):
+    recipe = changed(Recipe(), **SMALL, epochs=12, dropout=0.0)
+    figures = list(fit(*a_run(tmp_path / "r", recipe), clips(24), clips(24)))
+    assert figures[-1]["loss"] < 0.8 * figures[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_checkpoint(tmp_path):
+    recipe = changed(Recipe(), **SMALL, epochs=3)
+    model, job = a_run(tmp_path / "r", recipe)
+    epochs = fit(model, job, clips())
+    next(epochs)
+    before = (tmp_path / "r" / checkpoint.LAST).read_bytes()
+    with torch.no_grad():
+        model.cls_head.fc_cls.bias.fill_(float("nan"))
+    with pytest.raises(DataError, match="loss is not finite in epoch 2"):
+        next(epochs)
+    assert (tmp_path / "r" / checkpoint.LAST).read_bytes() == before
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "r").values())
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        checkpoint.save(tmp_path / "nowhere" / "best.safetensors", {"a": torch.zeros(2)}, {})
+
