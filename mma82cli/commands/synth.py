@@ -49,8 +49,6 @@ def run(
     Rendered people wear markers, which `extract-skeleton --model dots` finds.
     Of --clips N clips no domain and no label gets less than half of an even share.
     """
-    import os
-
     from mma82cli.synth import dataset
 
     for option, value in (("--clips", clips), ("--subjects", subjects), ("--jobs", jobs)):
@@ -74,7 +72,14 @@ def run(
     plan = dataset.plan(known, count, subjects, ids, where, seed, videos=wanted)
     if len(plan.domains) < len(where):
         pipe.note(f"{len(plan.subjects)} subject(s) for {len(where)} domains: only {', '.join(plan.domains)}")
-    _make(pipe, kind.value, plan, known, seed, wanted, videos, jobs or len(os.sched_getaffinity(0)))
+    _make(pipe, kind.value, plan, known, seed, wanted, videos, jobs or _cores())
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _domains(given: list[str] | None, known: list[str]) -> list[str]:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+
+from mma82cli.records import DataError
 
 
 def run(work: Callable, jobs: Iterable, processes: int) -> Iterator:
-    """`work(job)` for each job, in order, by `processes` of them; at most a few results wait at a time."""
+    """`work(job)` for each job, in order, by `processes` of them; at most a few results wait at a time.
+
+    Raises what `work` raises, and DataError where a process was killed.
+    """
     if processes <= 1:
         yield from map(work, jobs)
         return
     todo = iter(jobs)
-    pool = ProcessPoolExecutor(processes, initializer=_start, initargs=(os.getpid(),))
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(os.getpid(),))
     try:
         waiting = deque(pool.submit(work, job) for job in islice(todo, 3 * processes))
         while waiting:
             yield waiting.popleft().result()
             waiting.extend(pool.submit(work, job) for job in islice(todo, 1))
+    except BrokenProcessPool:
+        raise DataError(f"one of {processes} processes was killed; expected memory for all (--jobs 1 takes least)") from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -19,7 +19,7 @@ from mma82cli.synth.estimator import observe
 
 PER_VIDEO = 6  # actions in a source video
 EMOTION_MORE = 2.2  # micro-actions of an emotion clip beyond the first, on average
-EMOTION_PULL = 0.45  # of them that the emotion calls for
+EMOTION_PULL = 0.35  # of them that the emotion calls for
 
 
 class Job(NamedTuple):

@@ -45,6 +45,8 @@ def write_video(scene: Scene, path: Path, letters: str, owner: int) -> None:
         for image in frames(scene):
             writer.write(image)
         writer.release()
+        if int(cv2.VideoCapture(str(part)).get(cv2.CAP_PROP_FRAME_COUNT)) != len(scene.t):
+            raise DataError(f"{path}: holds fewer than its {len(scene.t)} frames; expected room on the disk")
         os.replace(part, path)
     finally:
         writer.release()
