@@ -1,4 +1,4 @@
-"""The 82 micro-actions as a table, composed from a vocabulary of four words: shift, swing, reach and foot work.
+"""The 82 micro-actions as a table, composed from a vocabulary of three words.
 
     shift(channel, size, hold)                   a channel of the pose goes to a value
     swing(channel, size, wave)                   a channel oscillates, `cycles` times within the action
@@ -36,7 +36,6 @@ class Swing(NamedTuple):
     size: float
     wave: str = "sine"
     signed: bool = True
-    phase: float = 0.0
 
 
 class Reach(NamedTuple):
@@ -56,7 +55,7 @@ class Reach(NamedTuple):
 
 
 class Action(NamedTuple):
-    """How one label is performed. `fingers` is a hand shape that only the picture shows, `gap` a hand-to-hand contact."""
+    """How one label is performed. `fingers` is a hand shape that only the picture shows."""
 
     moves: tuple
     seconds: tuple[float, float] = (1.2, 2.4)

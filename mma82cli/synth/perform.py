@@ -136,7 +136,7 @@ def pose(person: Subject, deeds: list[Deed], t: np.ndarray, rng: np.random.Gener
             if isinstance(move, Shift):
                 value = weight(d, t, move.hold) * (move.size * d.size * (d.sign if move.signed else 1))
             elif isinstance(move, Swing):
-                value = wave(d, t, move.wave, shift=move.phase) * (move.size * d.size * (d.sign if move.signed else 1))
+                value = wave(d, t, move.wave) * (move.size * d.size * (d.sign if move.signed else 1))
             else:
                 continue
             for name in _channels(move.channel, d):
