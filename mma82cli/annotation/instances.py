@@ -104,7 +104,11 @@ def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
     for annotation in annotations:
         name = annotation.record.get("instance")
         if name is None:
-            labels.setdefault(annotation.label, []).append(annotation)
+            same = labels.get(annotation.label)
+            if same is None:
+                labels[annotation.label] = [annotation]
+            else:
+                same.append(annotation)
         else:
             named.setdefault(name, []).append(annotation)
     groups = []
@@ -120,7 +124,7 @@ def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
             groups.append(group)
             continue
         for indices in associate([a.span for a in group], [1 << a.rank for a in group]):
-            groups.append(sorted([group[i] for i in indices], key=BY_RANK))
+            groups.append(sorted(group if len(indices) == len(group) else [group[i] for i in indices], key=BY_RANK))
     return groups
 
 

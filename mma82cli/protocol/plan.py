@@ -102,7 +102,7 @@ class Plan(NamedTuple):
         splits: list[str | None] = [None] * len(clips)
         for i in chosen:
             splits[i] = names[of_group[clips.group[i]]]
-        return splits, _notes(clips, classes, names)
+        return splits, _notes(clips, classes, names, found)
 
     def _support(self, clips: Clips, target: list[int], support: list, notes: list[str]) -> None:
         from mma82cli.protocol.shots import support_runs
@@ -124,19 +124,20 @@ class Plan(NamedTuple):
             notes.append(f"{which}, so all but one are support: {_some(shown)}")
 
 
-def _notes(clips: Clips, classes, names: list[str]) -> list[str]:
-    """What can't be split as wanted."""
-    notes = []
+def _notes(clips: Clips, classes, names: list[str], found) -> list[str]:
+    """What can't be split as wanted. classes (G, C); found (G,) splits."""
     if 0 < len(classes) < len(names):
         groups = f"{len(classes)} group{'s' if len(classes) > 1 else ''}"
-        notes.append(f"{groups} (field '{clips.field['group']}') for {len(names)} splits: some stay empty")
-        return notes
+        return [f"{groups} (field '{clips.field['group']}') for {len(names)} splits: some stay empty"]
     held = (classes > 0).sum(0)
-    labels = [str(label) for label, n in zip(clips.labels.values, held.tolist(), strict=True) if 0 < n < len(names)]
-    if labels:
-        which = f"{len(labels)} classes have fewer groups than there are splits, so they are missing in some"
-        notes.append(f"{which}: {_some(labels)}")
-    return notes
+    spread = sum((classes[found == s].sum(0) > 0).astype(int) for s in range(len(names)))
+    missing = [c for c, n in enumerate(spread.tolist()) if 0 < n < len(names)]
+    if not missing:
+        return []
+    few = sum(held[c] < len(names) for c in missing)
+    labels = clips.labels.values
+    which = f"{len(missing)} classes are missing in a split, {few} of them for having fewer groups than there are splits"
+    return [f"{which}: {_some([str(labels[c]) for c in missing])}"]
 
 
 def _some(words: list[str]) -> str:

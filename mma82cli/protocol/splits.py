@@ -17,6 +17,7 @@ import numpy as np
 
 SPLITS = ("train", "val", "test")
 RATIO, DOMAIN = 40.0, 2.5  # R and D: what a deviation costs beside the classes' chi-square
+MISSING = 20.0  # what a class in one more split may cost; a ratio is not ruined for a class of three clips
 SCALE = 4096.0
 GRAM_LIMIT = 3000  # groups up to which all inner products are kept (72 MB)
 WORK = 200_000_000  # moves priced while annealing, at most
@@ -160,7 +161,8 @@ class Search:
                 return
 
     def spread(self, classes: np.ndarray) -> None:
-        """Brings classes into splits that lack them, at the least cost, where enough groups have them."""
+        """Brings classes into splits that lack them, at the least cost, where enough groups have them
+        and the cost is bearable."""
         movable = np.zeros(len(self.split), bool)
         movable[self.free] = True
         possible = (classes > 0).sum(0) >= len(self.share)
@@ -184,7 +186,9 @@ class Search:
             after_to = held[to] + has[g] - swaps
             lacking = ((after_from <= 0) & possible).sum(1) + ((after_to <= 0) & possible).sum(1)
             before = ((held[origin] == 0) & possible).sum() + ((held[to] == 0) & possible).sum()
-            prices = np.where(lacking < before, self.prices(g, to, others, self.inner(g)), np.inf)
+            gained = before - lacking
+            prices = self.prices(g, to, others, self.inner(g))
+            prices[(gained <= 0) | (prices > MISSING * gained)] = np.inf
             pick = int(prices.argmin())
             if prices[pick] < np.inf:
                 yield float(prices[pick]), g, to, pick, others
