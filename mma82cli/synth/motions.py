@@ -75,8 +75,6 @@ def touch(place, stroke=(0.0, 0.0, 0.0), hertz=(1.6, 3.0), cycles=(1, 4), **opti
     return act(Reach("a", place, "return", stroke), hertz=hertz, cycles=cycles, **options)
 
 
-TO_LAP = ("lap", "armrest")  # hands that must not lie on the thighs yet
-
 ACTIONS: dict[str, Action] = {
     # -- body
     "Swing body": act(Swing("trunk_sway", 11), Swing("root_x", 0.02), cycles=(1, 3), hertz=(0.40, 0.75)),
