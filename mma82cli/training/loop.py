@@ -140,8 +140,8 @@ def make_optimizer(model: PoseC3D, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over all parameters; its lr is set before each step."""
     parameters, decay = list(model.parameters()), recipe.weight_decay
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=0.0, betas=(recipe.momentum, 0.999), weight_decay=decay)
-    return torch.optim.SGD(parameters, lr=0.0, momentum=recipe.momentum, weight_decay=decay)
+        return torch.optim.AdamW(parameters, lr=0.0, betas=(recipe.momentum, 0.999), weight_decay=decay, fused=True)
+    return torch.optim.SGD(parameters, lr=0.0, momentum=recipe.momentum, weight_decay=decay, fused=True)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

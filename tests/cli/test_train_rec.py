@@ -223,7 +223,8 @@ def test_the_same_bytes_whatever_the_threads_file_or_batch(run, trained, tmp_pat
     (tmp_path / "c.jsonl").write_bytes(as_lines(skeletons()))
     first = infer(run, trained[0])
     assert first.code == 0
-    assert run("infer", trained[0] / "best.safetensors", tmp_path / "c.jsonl", env={"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "7"}).out == first.out
+    other = {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "7"}
+    assert run("infer", trained[0] / "best.safetensors", tmp_path / "c.jsonl", env=other).out == first.out
     kept = infer(run, trained[0], "--keep-keypoints", "--batch-size", "7").records
     assert [row["keypoints"] for row in kept] == [row["keypoints"] for row in skeletons()]
     for a, b in zip(first.records, kept, strict=True):
