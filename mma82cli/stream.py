@@ -115,7 +115,8 @@ class Output:
         elif _in_place(path):
             self._file = open(path, "wb")  # noqa: SIM115
         else:
-            folder, base = os.path.split(os.path.abspath(path))
+            self._target = os.path.realpath(path)  # a link stays a link: what it leads to is replaced
+            folder, base = os.path.split(self._target)
             handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
             os.fchmod(handle, 0o666 & ~_umask())
             self._file = os.fdopen(handle, "wb", BUFFER)
@@ -137,7 +138,7 @@ class Output:
         self._file.flush()
         if self._temporary:
             os.fsync(self._file.fileno())
-            os.replace(self._temporary, self.path)
+            os.replace(self._temporary, self._target)
             self._temporary = None
         if self.path is not None:
             self._file.close()

@@ -9,6 +9,7 @@ import typer
 
 from mma82cli.commands.options import Seed, choice, command
 
+ADDED = ("split", "support_runs", "protocol")
 SPOOL = 1 << 28  # bytes of the stream held in memory; beyond that in a temporary file
 
 Protocol = choice("in-domain", "zero-shot", "few-shot")
@@ -50,7 +51,8 @@ def run(
     'segments' count their segments.
 
     zero-shot and few-shot split the source domains so and put every clip of the target domains in test. few-shot adds
-    'support_runs', the runs (from 0) in which a target clip is support: min(K, n-1) of n clips of a domain and class."""
+    'support_runs', the runs (from 0) in which a target clip is support: min(K, n-1) of n clips of a domain and class.
+    Both add 'protocol' (in-domain, zero-shot, few-shot), so that `score --by protocol` keeps their results apart."""
     from mma82cli.protocol.counting import Clips
     from mma82cli.protocol.plan import Plan, parse_ratio
 
@@ -72,12 +74,13 @@ def run(
             _report(report, clips, splits, shares)
         if not check:
             spool.seek(0)
-            for raw, has, split, support in zip(spool, held, splits, made.support, strict=True):
-                pipe.out.write(_with(raw, has is not None, split, support))
+            for raw, stale, *values in zip(spool, held, splits, made.support, made.protocols, strict=True):
+                pipe.out.write(_with(raw, stale is not None, dict(zip(ADDED, values, strict=True))))
 
 
 def _read(pipe, clips, spool, check: bool) -> list[str | None]:
-    """Counts every record and keeps its line; returns the value of `split` in each, None where it has none."""
+    """Counts every record and keeps its line. Returns for each, with `check`, its split; else a field that it has of
+    those that will be added, or None."""
     from mma82cli.records import DataError, wrong
     from mma82cli.stream import BOM, Line, parse
 
@@ -96,30 +99,24 @@ def _read(pipe, clips, spool, check: bool) -> list[str | None]:
         except DataError as error:
             pipe.reject(Line(record, file, number), error)
             continue
-        held.append(split if check else ("split" if "split" in record or "support_runs" in record else None))
+        held.append(split if check else next((field for field in ADDED if field in record), None))
         if not check:
             spool.write((raw[len(BOM) :] if raw.startswith(BOM) else raw).strip() + b"\n")
     return held
 
 
-def _with(raw: bytes, replace: bool, split: str | None, support: list[int] | None) -> bytes:
-    """The line with its split: spliced in at the end, so that the rest stays as it was written, byte for byte."""
+def _with(raw: bytes, stale: bool, fields: dict) -> bytes:
+    """The line with the fields that are not None: spliced in at the end, so that the rest stays as it was written, byte
+    for byte. `stale`: an earlier protocol left some of them, which would be read as this one's."""
     import orjson
 
-    if replace:
-        record = orjson.loads(raw)
-        for field, value in (("split", split), ("support_runs", support)):
-            if value is not None:
-                record[field] = value
-            else:
-                record.pop(field, None)  # what an earlier protocol left would be read as this one's
-        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    if split is None:
+    added = {field: value for field, value in fields.items() if value is not None}
+    if stale:
+        record = {k: v for k, v in orjson.loads(raw).items() if k in added or k not in fields}
+        return orjson.dumps({**record, **added}, option=orjson.OPT_APPEND_NEWLINE)
+    if not added:
         return raw
-    added = b',"split":"%s"' % split.encode()
-    if support is not None:
-        added += b',"support_runs":' + orjson.dumps(support)
-    return raw.rstrip()[:-1].rstrip() + added + b"}\n"
+    return raw.rstrip()[:-1].rstrip() + b"," + orjson.dumps(added)[1:] + b"\n"
 
 
 def _like(file: str, group: str) -> dict[str, str]:

@@ -11,10 +11,12 @@ SHOWN = 8  # classes that a note names
 
 
 class Made(NamedTuple):
-    """For clip i its `splits[i]` (None: in no part of the protocol) and `support[i]` (None: no target clip)."""
+    """For clip i its `splits[i]` (None: in no part of the protocol), `support[i]` (None: no target clip), and
+    `protocols[i]`: what its score will be a result of (None: nothing but in-domain results here)."""
 
     splits: list[str | None]
     support: list[list[int] | None]
+    protocols: list[str | None]
     notes: list[str]
 
 
@@ -69,7 +71,12 @@ class Plan(NamedTuple):
         left = len(clips) - len(source) - len(target)
         if left:
             notes.append(f"{left} records of other domains than {', '.join(self.source + self.target)} get no split")
-        return Made(splits, support, notes)
+        protocols: list[str | None] = [None] * len(clips)
+        if self.protocol != "in-domain":
+            for part, protocol in ((source, "in-domain"), (target, self.protocol)):
+                for i in part:
+                    protocols[i] = protocol
+        return Made(splits, support, protocols, notes)
 
     def _parts(self, clips: Clips) -> tuple[list[int], list[int]]:
         """Clips of the source domains, and of the target domains."""

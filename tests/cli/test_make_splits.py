@@ -163,3 +163,11 @@ def test_bad_input_is_placed(run, bad, word):
 def test_wrong_usage(run, options, code, word):
     result = run("make-splits", *options, stdin=clips())
     assert result.code == code and result.out == "" and result.err.count("\n") == 1 and word in result.err
+
+
+def test_protocols_are_marked_and_marks_do_not_outlive_them(run):
+    rows = [{"id": f"c{i}", "subject": f"s{i % 12}", "label": i % 3, "domain": "lab" if i % 12 < 8 else "street"} for i in range(96)]
+    zero = run("make-splits", "--protocol", "zero-shot", "--source", "lab", stdin=rows).records
+    assert {(r["domain"], r["protocol"]) for r in zero} == {("lab", "in-domain"), ("street", "zero-shot")}
+    plain = run("make-splits", stdin=zero).records
+    assert all(list(r) == ["id", "subject", "label", "domain", "split"] for r in plain)

@@ -131,6 +131,13 @@ def test_full_disk_and_missing_files(run, command, records):
     one_line(nowhere, "/nosuch", "No such file")
 
 
+def test_a_link_stays_a_link(run, tmp_path):
+    (tmp_path / "file").write_text("old\n")
+    (tmp_path / "link").symlink_to("file")
+    assert run("labels", "-o", tmp_path / "link").code == 0
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text().count("\n") == 82
+
+
 @pytest.mark.parametrize("command", [c for c, _ in FILTERS])
 def test_nothing_in_nothing_out(run, command):
     result = run(*command, stdin=b"\n\n")
