@@ -166,7 +166,8 @@ def test_wrong_usage(run, options, code, word):
 
 
 def test_protocols_are_marked_and_marks_do_not_outlive_them(run):
-    rows = [{"id": f"c{i}", "subject": f"s{i % 12}", "label": i % 3, "domain": "lab" if i % 12 < 8 else "street"} for i in range(96)]
+    rows = [{"id": f"c{i}", "subject": f"s{i % 12}", "label": i % 3} for i in range(96)]
+    rows = [r | {"domain": "lab" if i % 12 < 8 else "street"} for i, r in enumerate(rows)]
     zero = run("make-splits", "--protocol", "zero-shot", "--source", "lab", stdin=rows).records
     assert {(r["domain"], r["protocol"]) for r in zero} == {("lab", "in-domain"), ("street", "zero-shot")}
     plain = run("make-splits", stdin=zero).records
