@@ -18,7 +18,6 @@ import torch.nn.functional as F
 
 from mma82cli.models.posec3d import PoseC3D
 from mma82cli.records import DataError
-from mma82cli.skeleton.gaussian import HeatmapBuffer
 from mma82cli.skeleton.layouts import Layout
 from mma82cli.training import checkpoint
 from mma82cli.training.batches import channels, train_batch
@@ -26,6 +25,7 @@ from mma82cli.training.clips import Clips
 from mma82cli.training.device import autocast
 from mma82cli.training.predict import Predictor
 from mma82cli.training.recipe import Recipe
+from mma82cli.training.team import Team
 
 LOOK_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
 
@@ -95,24 +95,22 @@ def train_epoch(model: PoseC3D, optimizer, run: Run, clips: Clips, epoch: int) -
     order = np.concatenate([rng.permutation(len(clips)) for _ in range(recipe.repeat)])
     steps = math.ceil(len(order) / recipe.batch_size)
     loss_sum, hits = torch.zeros((), device=run.device), torch.zeros((), device=run.device)
-    buffer = HeatmapBuffer()
     model.train()
-    with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
-        torch.manual_seed(int(rng.integers(1 << 62)))  # for dropout
+    with Team(model, _workers(run)) as team:
         for step in range(steps):
             lr = learning_rate(recipe, (epoch - 1) * steps + step, recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
             batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-            for rows in micro_batches(batch, recipe.micro_batch):
-                heatmaps = train_batch(clips, rows, recipe, run.layout, rng, buffer)
-                labels = clips.labels[torch.from_numpy(rows).to(run.device)]
-                with autocast(run.device, run.dtype):
-                    logits = model(heatmaps).float()
-                loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-                (loss * (len(rows) / len(batch))).backward()
-                loss_sum += loss.detach() * len(rows)
-                hits += (logits.argmax(1) == labels).sum()
+
+            def part(network, buffer, i, rows, size=len(batch), seeds=(run.seed, epoch, step)):
+                loss, correct = part_loss(network, run, clips, rows, np.random.default_rng([*seeds, i]), buffer)
+                (loss * (len(rows) / size)).backward()
+                return loss.detach() * len(rows), correct
+
+            for loss, correct in team.gradients(micro_batches(batch, recipe.micro_batch), part):
+                loss_sum += loss
+                hits += correct
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -120,6 +118,27 @@ def train_epoch(model: PoseC3D, optimizer, run: Run, clips: Clips, epoch: int) -
             if (step % LOOK_EVERY == 0 or step == steps - 1) and not math.isfinite(loss_sum.item()):
                 raise DataError(f"the loss is not finite in epoch {epoch} (lr {lr:.3g}); lower lr or clip_norm")
     return {"lr": lr, "loss": round(loss_sum.item() / len(order), 6), "train_top1": round(hits.item() / len(order), 6)}
+
+
+def part_loss(network: PoseC3D, run: Run, clips: Clips, rows: np.ndarray, rng: np.random.Generator, buffer):
+    """Mean cross-entropy of the clips `rows`, and how many are right. All draws, dropout's too, are `rng`'s."""
+    recipe = run.recipe
+    heatmaps = train_batch(clips, rows, recipe, run.layout, rng, buffer)
+    with autocast(run.device, run.dtype):
+        features = network.features(heatmaps)  # (B, C, T', H', W')
+    features = features.float().mean((2, 3, 4))
+    kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
+    logits = network.cls_head.fc_cls(features * torch.from_numpy(kept).to(features))
+    labels = clips.labels[torch.from_numpy(rows).to(run.device)]
+    loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    return loss, (logits.argmax(1) == labels).sum()
+
+
+def _workers(run: Run) -> int:
+    """Copies of the network that share a step: one a core at most, and no more than there are micro-batches."""
+    if run.device.type != "cpu":
+        return 1
+    return min(torch.get_num_threads(), math.ceil(run.recipe.batch_size / run.recipe.micro_batch))
 
 
 def micro_batches(batch: np.ndarray, size: int) -> list[np.ndarray]:

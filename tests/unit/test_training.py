@@ -227,3 +227,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
         checkpoint.save(tmp_path / "nowhere" / "best.safetensors", {"a": torch.zeros(2)}, {})
 
+
+
+def test_the_number_of_cores_changes_nothing(tmp_path):
+    """A step's micro-batches are summed in order, whoever does them."""
+    recipe, threads = changed(Recipe(), **{**SMALL, "micro_batch": 2}, epochs=1), torch.get_num_threads()
+    try:
+        for workers in (1, 3):
+            torch.set_num_threads(workers)
+            list(fit(*a_run(tmp_path / str(workers), recipe), clips()))
+            assert torch.get_num_threads() == workers
+    finally:
+        torch.set_num_threads(threads)
+    one, three = ((tmp_path / n / checkpoint.STATE).read_bytes() for n in ("1", "3"))
+    assert one == three

@@ -1,0 +1,71 @@
+"""A step's micro-batches on several CPU cores at once: a thread and a copy of the network each.
+
+Threads inside a layer wait for one another at every layer's end, which costs more than it gains where layers are small
+or cores are busy. Copies meet once a step. The numbers don't depend on how many there are: gradients are added in the
+order of the micro-batches, and batch norm's running statistics are those of the first one (of rank 0, where the peers
+train on several devices).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import nn
+
+from mma82cli.skeleton.gaussian import HeatmapBuffer
+
+
+class Team:
+    """`workers` copies of `model`, the first of which is `model` itself; they share its parameters' memory."""
+
+    def __init__(self, model: nn.Module, workers: int = 1):
+        self.model = model
+        self.members = [(model, HeatmapBuffer())]
+        for _ in range(workers - 1):
+            twin = copy.deepcopy(model)
+            for own, parameter in zip(twin.parameters(), model.parameters(), strict=True):
+                own.data = parameter.data
+            self.members.append((twin, HeatmapBuffer()))
+        self.threads = torch.get_num_threads()
+        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(max(1, self.threads // workers),))
+
+    def __enter__(self) -> Team:
+        return self
+
+    def __exit__(self, *_):
+        self.pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self.threads)
+
+    def gradients(self, parts: list, work: Callable) -> list:
+        """Calls `work(network, buffer, i, part)` for each part; it calls backward. -> its results.
+
+        The sum of the gradients is left in `model`'s parameters, which had none.
+        """
+        results, total = [], None
+        for start in range(0, len(parts), len(self.members)):
+            group = list(enumerate(parts))[start : start + len(self.members)]
+            members = self.members[: len(group)]
+            jobs = [self.pool.submit(_do, work, *member, i, part) for member, (i, part) in zip(members, group, strict=True)]
+            results += [job.result() for job in jobs]
+            for network, _ in members:
+                each = [parameter.grad for parameter in network.parameters()]
+                network.zero_grad(set_to_none=True)
+                total = each if total is None else torch._foreach_add(total, each)
+        for parameter, gradient in zip(self.model.parameters(), total, strict=True):
+            parameter.grad = gradient
+        return results
+
+
+def _do(work: Callable, network: nn.Module, buffer: HeatmapBuffer, i: int, part):
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = i == 0
+    try:
+        return work(network, buffer, i, part)
+    finally:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.track_running_stats = True
