@@ -30,7 +30,9 @@ class Team:
                 own.data = parameter.data
             self.members.append((twin, HeatmapBuffer()))
         self.threads = torch.get_num_threads()
-        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(max(1, self.threads // workers),))
+        share = max(1, self.threads // workers)
+        torch.set_num_threads(share)  # OpenMP asks each thread for itself: here, and in those of the pool
+        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,))
 
     def __enter__(self) -> Team:
         return self
