@@ -70,10 +70,8 @@ def run(
     if not data.splits["val"]:
         pipe.note("no val records: the best epoch is the last")
     with pipe.progress(total=(settings.epochs - done) * settings.repeat * len(data.splits["train"]), unit="clip") as bar:
-        job = Run(settings, data.layout, folder, about, seed, where, dtype, bar.update)
+        job = Run(settings, data.layout, folder, about, seed, where, dtype, bar.update, not deterministic)
         for figures in fit(model, job, data.clips("train", where), data.clips("val", where), resume):
-            if deterministic:
-                del figures["seconds"]
             bar.set_postfix({k: figures[k] for k in ("epoch", "loss", "val_top1") if k in figures}, refresh=False)
             pipe.write(figures)
             pipe.out.flush()

@@ -32,7 +32,8 @@ LOOK_EVERY = 50  # steps between looks at the loss, each of which waits for a GP
 
 @dataclass
 class Run:
-    """What `fit` needs besides the model. `about` goes into every checkpoint; `tick(n)` hears of n clips done."""
+    """What `fit` needs besides the model. `about` goes into every checkpoint; `tick(n)` hears of n clips done; `timed` adds
+    seconds to an epoch's figures, the only ones that differ between two runs."""
 
     recipe: Recipe
     layout: Layout
@@ -42,6 +43,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     tick: Callable[[int], object] = lambda clips: None
+    timed: bool = True
 
 
 def make_model(recipe: Recipe, layout: Layout, classes: int, seed: int = 0) -> PoseC3D:
@@ -73,7 +75,8 @@ def fit(model: PoseC3D, run: Run, train: Clips, val: Clips | None = None, resume
         figures = {"epoch": epoch, "epochs": recipe.epochs, **train_epoch(model, optimizer, run, train, epoch)}
         if val is not None and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
             figures |= validate(model, run, val)
-        figures["seconds"] = round(time.perf_counter() - start, 3)
+        if run.timed:
+            figures["seconds"] = round(time.perf_counter() - start, 3)
 
         about = {**run.about, "epoch": epoch}
         value = figures.get(f"val_{recipe.best}", -1.0)
