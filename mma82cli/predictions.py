@@ -39,39 +39,48 @@ class Batch:
 
 
 class Seen:
-    """Finds an id that was read before, at 8 bytes an id for its fingerprint and 8 for its line.
-
-    Sorted runs of fingerprints, each at least twice as long as the next, so that a look-up is a few binary
-    searches and every fingerprint is merged only log(N) times.
-    """
+    """Finds an id that was read before, at some 30 bytes an id: its fingerprint in a hash table, and its place."""
 
     def __init__(self):
-        self._runs: list[np.ndarray] = []  # sorted
+        self._table = np.zeros(1 << 14, np.int64)  # open addressing; 0 is an empty slot
         self._order: list[tuple[np.ndarray, np.ndarray]] = []  # fingerprints and places as they came
 
     def find(self, keys: list, places: list[int]) -> dict[int, int]:
         """{index into `keys`: place of the first occurrence} for the keys seen before; the others are remembered."""
         prints = np.fromiter(map(hash, keys), np.int64, len(keys))
-        again = np.zeros(len(keys), bool)
-        for run in self._runs:
-            again |= run[np.minimum(np.searchsorted(run, prints), len(run) - 1)] == prints
-        first = np.zeros(len(keys), bool)
-        first[np.unique(prints, return_index=True)[1]] = True
-        again |= ~first
-        where = np.asarray(places, np.int64)
-        repeated = {int(i): self._place(prints, where, int(i)) for i in np.flatnonzero(again)}
-        self._order.append((prints[~again], where[~again]))
-        self._runs.append(np.sort(prints[~again]))
-        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            self._runs.append(np.sort(np.concatenate([self._runs.pop(), self._runs.pop()]), kind="stable"))
-        return repeated
+        prints[prints == 0] = 1
+        first = np.unique(prints, return_index=True)[1]
+        self._make_room(len(first))
+        again = np.ones(len(keys), bool)
+        again[first] = self._add(prints[first])
+        self._order.append((prints, np.asarray(places, np.int64)))
+        return {int(i): self._place(prints[i]) for i in np.flatnonzero(again)}
 
-    def _place(self, prints: np.ndarray, where: np.ndarray, index: int) -> int:
-        for old, places in [*self._order, (prints, where)]:
-            hit = np.flatnonzero(old == prints[index])
-            if len(hit):
-                return int(places[hit[0]])
-        raise AssertionError("a repeated fingerprint has a first one")
+    def _add(self, prints: np.ndarray) -> np.ndarray:
+        """Adds fingerprints that differ from each other; True for those that were there before."""
+        mask = len(self._table) - 1
+        there = np.zeros(len(prints), bool)
+        pending = np.arange(len(prints))
+        slots = prints & mask
+        while len(pending):
+            held, mine = self._table[slots], prints[pending]
+            there[pending[held == mine]] = True
+            empty = held == 0
+            self._table[slots[empty]] = mine[empty]  # of several that want one slot the last gets it
+            left = self._table[slots] != mine
+            pending, slots = pending[left], (slots[left] + 1) & mask
+        return there
+
+    def _make_room(self, n: int) -> None:
+        held = sum(len(prints) for prints, _ in self._order)
+        if 2 * (held + n) > len(self._table):
+            self._table = np.zeros(4 * len(self._table), np.int64)
+            for prints, _ in self._order:
+                self._add(np.unique(prints))
+
+    def _place(self, wanted: int) -> int:
+        hits = ((places, np.flatnonzero(prints == wanted)) for prints, places in self._order)
+        return next(int(places[hit[0]]) for places, hit in hits if len(hit))
 
 
 class Predictions:

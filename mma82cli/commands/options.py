@@ -48,8 +48,9 @@ SHARED = [
 CHECKS = [_parameter("on_error", OnErrorOption, OnError.stop)]
 
 
-def command(example: str, reads: bool = True) -> Callable:
+def command(example: str, reads: bool = True, details: str = "") -> Callable:
     """Makes `run(pipe, **options)` a command. `reads`: it takes FILEs of records (else it only writes).
+    Its help is the function's docstring and the `details`.
 
     The function may return an exit status; None is 0, or 1 where records were skipped.
     """
@@ -68,7 +69,7 @@ def command(example: str, reads: bool = True) -> Callable:
             pipe = Pipe(call.name, files, output, quiet, not no_progress, on_error.value)
             return run_in(pipe, function, own_options)
 
-        call.__doc__ = inspect.getdoc(function)
+        call.__doc__ = inspect.getdoc(function) + "\n\n" + details.strip()
         call.__signature__ = inspect.Signature(parameters)
         call.__annotations__ = {p.name: p.annotation for p in parameters}
         call.example = example

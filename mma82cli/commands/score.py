@@ -23,75 +23,62 @@ split -n l/4 --filter 'mma82 score --counts' preds.jsonl | mma82 score
 """
 
 
-@command(example=EXAMPLE)
+DETAILS = """
+Averages are scikit-learn's: mca is balanced_accuracy_score, macro-f1 is f1_score over labels seen in truth or
+prediction. --labels union is what mmaction2 and pyskl compute for mca. A score that ties with the truth counts
+by label id, lowest first. --body max: a group scores as its best action; mapped: the five best actions' groups,
+repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
+
+--ci resamples clips, or with --cluster subject whole subjects, whose clips are not independent: percentile
+interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap
+p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean
+over runs with standard deviation and 95 % t interval.
+"""
+
+Metrics = Annotated[list[Metric], typer.Option("--metric", show_default=False, help="repeat for several; none: all")]
+LevelOption = Annotated[Level, typer.Option("--level", help="actions, their body groups")]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
+By = Annotated[list[str], typer.Option("--by", metavar="FIELD", show_default=False, help="a result for each value")]
+Labels = Annotated[LabelRule, typer.Option("--labels", help="labels that mca and macro-f1 average over")]
+Body = Annotated[BodyRule, typer.Option("--body", help="how actions score their body group")]
+Truth = Annotated[str, typer.Option("--truth", metavar="FILE", show_default=False, help="truth to join by id")]
+PerClass = Annotated[bool, typer.Option("--per-class", help="add a line for each label")]
+Confusion = Annotated[bool, typer.Option("--confusion", help="add a line for each pair of labels that occurs")]
+Interval = Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples; 0: none")]
+Cluster = Annotated[str, typer.Option("--cluster", metavar="FIELD", show_default=False, help="resample its values")]
+Compare = Annotated[str, typer.Option("--compare", metavar="FILE", show_default=False, help="another system")]
+MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of runs")]
+Items = Annotated[bool, typer.Option("--items", help="a line for each record instead")]
+CountsOption = Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")]
+FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
+
+
+@command(example=EXAMPLE, details=DETAILS)
 def run(
-    pipe,
-    metric: Annotated[list[Metric], typer.Option("--metric", show_default=False, help="repeat for several; none: all")] = None,
-    level: Annotated[Level, typer.Option("--level", help="actions, their body groups")] = Level.both,
-    taxonomy: TaxonomyName = "mma82",
-    target: Target = "label",
-    split: Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")] = None,
-    by: Annotated[list[str], typer.Option("--by", metavar="FIELD", show_default=False, help="a result for each value")] = None,
-    labels: Annotated[LabelRule, typer.Option("--labels", help="labels that mca and macro-f1 average over")] = LabelRule.sklearn,
-    body: Annotated[BodyRule, typer.Option("--body", help="how actions score their body group")] = BodyRule.max,
-    truth: Annotated[str, typer.Option("--truth", metavar="FILE", show_default=False, help="truth to join by id")] = None,
-    per_class: Annotated[bool, typer.Option("--per-class", help="add a line for each label")] = False,
-    confusion: Annotated[bool, typer.Option("--confusion", help="add a line for each pair of labels that occurs")] = False,
-    ci: Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples")] = 0,
-    cluster: Annotated[str, typer.Option("--cluster", metavar="FIELD", show_default=False, help="resample its values")] = None,
-    compare: Annotated[str, typer.Option("--compare", metavar="FILE", show_default=False, help="another system")] = None,
-    mean_over: Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of runs")] = None,
-    items: Annotated[bool, typer.Option("--items", help="a line for each record instead")] = False,
-    counts: Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")] = False,
-    format: Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")] = None,
-    seed: Seed = 0,
-) -> None:
+    pipe, metric: Metrics = None, level: LevelOption = Level.both, taxonomy: TaxonomyName = "mma82", target: Target = "label",
+    split: Split = None, by: By = None, labels: Labels = LabelRule.sklearn, body: Body = BodyRule.max, truth: Truth = None,
+    per_class: PerClass = False, confusion: Confusion = False, ci: Interval = 0, cluster: Cluster = None,
+    compare: Compare = None, mean_over: MeanOver = None, items: Items = False, counts: CountsOption = False,
+    format: FormatOption = None, seed: Seed = 0,
+) -> None:  # fmt: skip
     """Score recognition: records with `label` and `scores` (or `topk`) in, a line for each metric and level out:
-    metric, level, value (a fraction), n, signature.
-
-    Averages are scikit-learn's: mca is balanced_accuracy_score, macro-f1 is f1_score over labels seen in truth or
-    prediction. --labels union is what mmaction2 and pyskl compute for mca. A score that ties with the truth counts
-    by label id, lowest first. --body max: a group scores as its best action; mapped: the five best actions' groups,
-    repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
-
-    --ci resamples clips, or with --cluster subject whole subjects, whose clips are not independent: percentile
-    interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap
-    p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean
-    over runs with standard deviation and 95 % t interval.
-    """
+    metric, level, value (a fraction), n, signature."""
     from mma82cli.metrics.confidence import Outcomes
     from mma82cli.metrics.tally import Tally
-    from mma82cli.predictions import Predictions, load_truth
     from mma82cli.taxonomy import load_taxonomy
 
     label_set = load_taxonomy(taxonomy)
     by = [*(by or ()), *([mean_over] if mean_over else ())]
     tally = Tally(label_set, by, None if level == Level.action else body.value)
     settings = {"taxonomy": label_set.name, "target": target, "split": split or "all", "body": tally.body_rule}
-    answers = load_truth(truth, label_set, target) if truth else None
-    fields = [*by, cluster] if cluster else by
-
-    def read(source, each) -> Predictions:
-        reader = Predictions(source, label_set, target, split, fields, answers, softmax=body == BodyRule.sum)
-        for batch in reader.batches():
-            each(batch, tally.rank(batch.labels, batch.scores), [group[: len(by)] for group in batch.groups])
-        return reader
-
     outcomes = Outcomes() if ci or compare else None
-
-    def count(batch, ranked, groups) -> None:
-        tally.add(ranked, groups)
-        if outcomes is not None:
-            outcomes.add(ranked, groups, [g[-1] for g in batch.groups] if cluster else [], batch.ids)
-        if items:
-            _write_items(pipe, label_set, batch, ranked["action"], groups, by)
-
-    _finish_counts(pipe, read(pipe, count), tally, settings, refuse=outcomes is not None)
+    reading = _Reading(tally, target, split, cluster, truth)
+    reader = reading.count(pipe, outcomes, items)
+    _finish_counts(pipe, reader, tally, settings, refuse=outcomes is not None)
     if counts:
         for record in tally.to_records(settings):
             pipe.write(record)
-        return
-    if items:
+    if counts or items:
         return
     levels = ["action", "body"] if level == Level.both else [level.value]
     lines = _figures(tally, [m.value for m in metric or ()], levels, labels.value)
@@ -102,8 +89,51 @@ def run(
         if ci:
             _add_intervals(pipe, lines, tally, outcomes, *resampling)
         if compare:
-            _add_comparison(pipe, lines, tally, outcomes, _other(compare, read), *resampling)
+            _add_comparison(lines, tally, outcomes, reading.other(compare), *resampling)
     _write(pipe, _all_lines(lines, tally, levels, mean_over, per_class, confusion), choices, format)
+
+
+class _Reading:
+    """How predictions are read: the same for the system that is scored and for the one it is compared with."""
+
+    def __init__(self, tally, target: str, split: str | None, cluster: str | None, truth: str | None):
+        from mma82cli.predictions import load_truth
+
+        self.tally, self.target, self.split, self.cluster = tally, target, split, cluster
+        self.truth = load_truth(truth, tally.taxonomy, target) if truth else None
+
+    def count(self, pipe, outcomes, items: bool):
+        """Counts every prediction; keeps what becomes of each in `outcomes` or writes it as an item, where asked to."""
+        tally = self.tally
+
+        def add(batch, ranked, groups) -> None:
+            tally.add(ranked, groups)
+            if outcomes is not None:
+                outcomes.add(ranked, groups, [g[-1] for g in batch.groups] if self.cluster else [], batch.ids)
+            if items:
+                _write_items(pipe, tally, batch, ranked["action"], groups)
+
+        return self._each(pipe, add)
+
+    def other(self, path: str):
+        """The outcomes of the system in another file."""
+        from mma82cli.metrics.confidence import Outcomes
+        from mma82cli.stream import Pipe
+
+        other = Outcomes()
+        self._each(Pipe("score", [path]), lambda batch, ranked, groups: other.add(ranked, groups, [], batch.ids))
+        return other
+
+    def _each(self, pipe, add):
+        from mma82cli.predictions import Predictions
+
+        by = self.tally.by
+        fields, softmax = [*by, *([self.cluster] if self.cluster else ())], self.tally.body_rule == "sum"
+        reader = Predictions(pipe, self.tally.taxonomy, self.target, self.split, fields, self.truth, softmax)
+        for batch in reader.batches():
+            groups = [group[: len(by)] for group in batch.groups] if self.cluster else batch.groups
+            add(batch, self.tally.rank(batch.labels, batch.scores), groups)
+        return reader
 
 
 def _finish_counts(pipe, reader, tally, settings, refuse: bool) -> None:
@@ -149,17 +179,7 @@ def _add_intervals(pipe, lines, tally, outcomes, resamples, seed, rule) -> None:
         pipe.note(f"{degenerate} group(s) have one unit to resample, so no interval: ci is null")
 
 
-def _other(path: str, read):
-    """The outcomes of the system in another file."""
-    from mma82cli.metrics.confidence import Outcomes
-    from mma82cli.stream import Pipe
-
-    other = Outcomes()
-    read(Pipe("score", [path]), lambda batch, ranked, groups: other.add(ranked, groups, [], batch.ids))
-    return other
-
-
-def _add_comparison(pipe, lines, tally, outcomes, other, resamples, seed, rule) -> None:
+def _add_comparison(lines, tally, outcomes, other, resamples, seed, rule) -> None:
     from mma82cli.metrics.report import add_comparison
 
     add_comparison(lines, tally, outcomes, other, resamples, seed, rule)
@@ -177,11 +197,12 @@ def _all_lines(lines, tally, levels, over, per_class, confusion) -> list[dict]:
     return lines
 
 
-def _write_items(pipe, taxonomy, batch, ranked, groups, by) -> None:
+def _write_items(pipe, tally, batch, ranked, groups) -> None:
+    names = tally.taxonomy.names
     rows = zip(batch.ids, ranked.truth.tolist(), ranked.predicted.tolist(), ranked.rank.tolist(), groups, strict=True)
     for name, truth, predicted, rank, group in rows:
-        fields = dict(zip(by, group, strict=True))
-        label, guess = taxonomy.names[truth], taxonomy.names[predicted]
+        fields = dict(zip(tally.by, group, strict=True))
+        label, guess = names[truth], names[predicted]
         pipe.write({"id": name, **fields, "label": label, "predicted": guess, "rank": rank + 1, "correct": rank == 0})
 
 

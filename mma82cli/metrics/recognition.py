@@ -181,3 +181,17 @@ def values(margins: dict[str, Margins], rule: str, short: set[str] = frozenset()
             if metric != "top5" or level not in short:
                 result[metric, level] = figures[level][metric]
     return result
+
+
+def evaluate(labels, scores, body=None, rule: str = "sklearn", body_rule: str = "max") -> dict[tuple[str, str], float]:
+    """Every metric of N predictions, as {(metric, level): fraction}: what `mma82 score` prints.
+
+    labels  (N,) true ids; scores (N, C), any monotone scale (probabilities for body_rule "sum")
+    body    (C,) group of each label, or None: then there is no level of groups
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    margins = {"action": rank(labels, scores).counts(scores.shape[1]).margins}
+    if body is not None:
+        body = np.asarray(body)
+        margins["body"] = rank_bodies(labels, scores, body, body_rule).counts(int(body.max()) + 1).margins
+    return {key: float(value) for key, value in values(margins, rule).items()}

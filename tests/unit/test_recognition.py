@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mma82cli.metrics import recognition
+from mma82cli.metrics.report import metric_lines
 from mma82cli.metrics.tally import Tally
 from mma82cli.taxonomy import load_taxonomy
 
@@ -23,6 +24,7 @@ def predictions(seed: int, n: int, classes: int = 82, decimals: int | None = Non
     return labels, scores if decimals is None else scores.round(decimals)
 
 
+@pytest.mark.filterwarnings("ignore:A single label")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([None, 1]))
 def test_defaults_equal_scikit_learn(seed, n, decimals):
@@ -86,6 +88,15 @@ def test_any_sharding_and_order_adds_up_to_the_same_counts(seed, n, data):
         for record in shard.to_records({"body": "max"}):
             merged.add_record(record, {"body": "max"})
     assert list(merged.to_records({})) == list(whole.to_records({}))
+
+
+def test_evaluate_is_the_tally_in_one_call():
+    labels, scores = predictions(3, 80)
+    tally = Tally(MMA82)
+    tally.add(tally.rank(labels, scores), [()] * 80)
+    lines = {(x["metric"], x["level"]): x["value"] for x in metric_lines(tally, ["action", "body"], "sklearn")}
+    assert recognition.evaluate(labels, scores, BODY) == lines
+    assert ("f1-mean", "avg") not in recognition.evaluate(labels, scores)
 
 
 def test_per_class_is_null_without_truth():
