@@ -149,8 +149,12 @@ class Output:
             self._file.close()
             os.unlink(self._temporary)
             self._temporary = None
-        else:
+            return
+        try:
             self._file.flush()
+        except OSError:  # nobody takes it: let it go nowhere, or Python would try once more as it ends, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+            raise
 
 
 def _in_place(path: str) -> bool:
