@@ -44,5 +44,5 @@ def find(kind: str, name: str, suffix: str) -> Path:
     path = folder / (name + suffix)
     if not path.is_file():
         built_in = ", ".join(sorted(p.name.removesuffix(suffix) for p in folder.glob("*" + suffix)))
-        raise WrongUsage(f"no {kind} '{name}'; built in: {built_in}; or give a {suffix} file")
+        raise WrongUsage(f"no {kind.removesuffix('s')} '{name}'; built in: {built_in}; or give a {suffix} file")
     return path

@@ -117,7 +117,10 @@ class Output:
         else:
             self._target = os.path.realpath(path)  # a link stays a link: what it leads to is replaced
             folder, base = os.path.split(self._target)
-            handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
+            try:
+                handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
             os.fchmod(handle, 0o666 & ~_umask())
             self._file = os.fdopen(handle, "wb", BUFFER)
         self.write = self._file.write

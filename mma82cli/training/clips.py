@@ -82,6 +82,8 @@ class LayoutOfStream:
 
     def check(self, record: dict) -> Layout:
         """The record's layout. Raises DataError where it is missing, unknown, or not the others'."""
+        if "keypoints" not in record:
+            raise wrong("keypoints", records.MISSING, "joints, frame by frame (`mma82 extract-skeleton` adds them)")
         name = record.get("layout")
         if self.layout is None:
             if not isinstance(name, str) or not name:

@@ -155,7 +155,7 @@ def test_skip_sets_bad_records_aside(run, taxonomy, tmp_path):
         (["--set", "epoch=3"], "did you mean 'epochs'"),
         (["--recipe", "posec4d"], "built in: posec3d"),
         (["--resume"], "nothing to resume"),
-        (["--layout", "coco18"], "no layouts 'coco18'"),
+        (["--layout", "coco18"], "no layout 'coco18'"),
         (["--init", "nowhere.safetensors"], "No such file"),
         (["--device", "cuda"], "no CUDA device"),
     ],

@@ -162,12 +162,14 @@ def test_a_clip_of_null_frames_is_empty_and_scores_of_zero_are_missing():
 
 def test_records_must_share_a_layout():
     layouts = LayoutOfStream()
-    assert layouts.check({"layout": "coco17"}).name == "coco17"
+    assert layouts.check({"layout": "coco17", "keypoints": []}).name == "coco17"
     for bad in ({"layout": "jhmdb15"}, {}, {"layout": 3}):
         with pytest.raises(DataError, match="layout"):
-            layouts.check(bad)
+            layouts.check({"keypoints": [], **bad})
     with pytest.raises(DataError, match="nobody"):
-        LayoutOfStream().check({"layout": "nobody"})
+        LayoutOfStream().check({"layout": "nobody", "keypoints": []})
+    with pytest.raises(DataError, match="'keypoints' is missing"):
+        LayoutOfStream().check({"layout": "coco17"})
 
 
 # -- runs ------------------------------------------------------------------------------------------------------
