@@ -1,11 +1,15 @@
 """What every command does with streams, errors and signals, whatever it does with records."""
 
+import contextlib
+import fcntl
 import gzip
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -157,21 +161,26 @@ def test_an_interrupt_ends_with_130_and_leaves_no_file(tmp_path):
     assert process.wait(10) == 130 and process.stderr.read() == b"" and not list(tmp_path.iterdir())
 
 
-def test_a_terminal_sees_no_escape_where_colour_is_unwanted():
+def on_terminal(*command, **env) -> str:
+    """What a person sees of a command whose stdout goes elsewhere."""
     reader, writer = pty.openpty()
-    env = {**os.environ, "NO_COLOR": "1"}
-    process = subprocess.Popen([MMA82, "labels"], stdout=writer, stderr=writer, stdin=subprocess.DEVNULL, env=env)
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": {**os.environ, **env}}
+    process = subprocess.Popen([MMA82, *command], stderr=writer, **options)
     os.close(writer)
     shown = b""
-    while True:
-        try:
-            chunk = os.read(reader, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        shown += chunk
-    assert process.wait() == 0 and shown.count(b"\n") == 82 and b"\x1b" not in shown
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while chunk := os.read(reader, 65536):
+            shown += chunk
+    assert process.wait() == 0
+    return shown.decode()
+
+
+def test_a_person_sees_progress_and_can_switch_it_off():
+    work = ("synth", "--clips", "60", "--jobs", "1")
+    shown = on_terminal(*work, NO_COLOR="1")
+    assert "60" in shown and "\r" in shown and "\x1b[3" not in shown
+    assert on_terminal(*work, "--no-progress") == on_terminal(*work, "-q") == ""
 
 
 def test_bytes_do_not_depend_on_the_environment(run):
