@@ -21,6 +21,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "labels": ("labels", "print a taxonomy, a label a line"),
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
     "score": ("score", "every metric of the benchmark from predictions"),
+    "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),
 }
 
 USAGE = "usage: mma82 COMMAND [OPTION]... [FILE]..."
