@@ -188,6 +188,7 @@ class Pipe:
         self.bar = progress and not quiet and sys.stderr is not None and sys.stderr.isatty()
         self.out = Output(output)
         self.skipped = 0
+        self.muted = False
 
     # -- in ------------------------------------------------------------------------------------------------
 
@@ -250,7 +251,15 @@ class Pipe:
         if not self.quiet:
             self._say(f"mma82 {self.command}: {message}")
 
+    def mute(self) -> None:
+        """One of several processes that do the same work: another one writes, and speaks."""
+        self.out.abort()
+        self.out = Output(os.devnull)
+        self.quiet, self.bar, self.muted = True, False, True
+
     def _say(self, text: str) -> None:
+        if self.muted:
+            return
         if self.bar:
             from tqdm import tqdm
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import choice, command
+from mma82cli.commands.options import choice, command, torchrun_place
 
 Device = choice("auto", "cpu", "cuda")
 Precision = choice("auto", "float32", "bf16")
@@ -47,23 +47,27 @@ def run(
 
     CHECKPOINT is the folder of a run, its best.safetensors or any weights of PoseC3D, mmaction2's and pyskl's too. A clip
     without a single joint gets the same score for every label, and a warning in the record."""
+    rank, world, local = torchrun_place(pipe)
     model, settings, labels, joints = _load(checkpoint, recipe, taxonomy, layout, sampling.value, clips)
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
     from mma82cli.training.predict import Predictor
+    from mma82cli.training.ranks import Ranks, join
 
-    where = choose_device(device.value)
+    where = choose_device(device.value, local)
     keep_freed_memory()
-    work = _Inference(pipe, labels, topk, keep_keypoints, where)
+    ranks = join(rank, world, where) if world > 1 else Ranks()
+    work = _Inference(pipe, labels, topk, keep_keypoints, where, ranks)
     work.prepare = lambda found: Predictor(model, settings, found, where, choose_precision(precision.value, where))
     work.stream(split, joints, batch_size or (1 if where.type == "cpu" else 16))
 
 
 class _Inference:
-    """Reads records, holds `size` of them, writes them with their scores in the order they came."""
+    """Reads records, holds `size` of them for each process, writes them with their scores in the order they came."""
 
-    def __init__(self, pipe, labels, topk: int, keep: bool, device):
+    def __init__(self, pipe, labels, topk: int, keep: bool, device, ranks):
         self.pipe, self.labels, self.topk, self.keep, self.device = pipe, labels, topk, keep, device
+        self.ranks = ranks
         self.waiting = []  # (line, clip)
         self.predictor = self.prepare = None
 
@@ -85,7 +89,7 @@ class _Inference:
                 self.pipe.reject(line, error)
                 continue
             self.waiting.append((line, clip))
-            if len(self.waiting) == size:
+            if len(self.waiting) == size * self.ranks.world:
                 self.flush()
         self.flush()
 
@@ -96,9 +100,13 @@ class _Inference:
         from mma82cli.training.clips import Clips
 
         waiting, self.waiting = self.waiting, []
-        seen = [clip for _, clip in waiting if not clip.empty]
-        found = iter(self.predictor(Clips(seen, self.device), np.arange(len(seen))) if seen else ())
-        for line, clip in waiting:
+        mine = [clip for i, (_, clip) in enumerate(waiting) if i % self.ranks.world == self.ranks.rank and not clip.empty]
+        scores = self.predictor(Clips(mine, self.device), np.arange(len(mine))) if mine else ()
+        parts = [iter(part) for part in self.ranks.gather(scores)]
+        if not self.ranks.first:
+            return
+        for i, (line, clip) in enumerate(waiting):
+            found = parts[i % self.ranks.world]
             empty = np.full(len(self.labels), 1 / len(self.labels), np.float32)
             self.pipe.write(self._enriched(line.record, empty if clip.empty else next(found), clip.empty))
 

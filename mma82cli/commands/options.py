@@ -7,11 +7,15 @@ adds FILE…, -o, -q, --no-progress, --on-error and --debug, and hands the funct
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import Annotated
 
 import typer
+
+from mma82cli.records import DataError, WrongUsage
 
 
 def choice(*values: str) -> type[Enum]:
@@ -83,6 +87,11 @@ def run_in(pipe, function, options: dict) -> int:
     try:
         status = function(pipe, **options)
         pipe.out.commit()
+    except (DataError, WrongUsage) as error:
+        _abandon(pipe)
+        if pipe.muted:  # the process that speaks has met the same
+            sys.exit(2 if isinstance(error, WrongUsage) else 1)
+        raise
     except OSError as error:
         if not isinstance(error, BrokenPipeError) and error.filename is None:
             error.filename = pipe.out.name
@@ -92,6 +101,18 @@ def run_in(pipe, function, options: dict) -> int:
         _abandon(pipe)
         raise
     return status or (1 if pipe.skipped else 0)
+
+
+def torchrun_place(pipe) -> tuple[int, int, int]:
+    """(rank, world, rank on this machine) under torchrun, else (0, 1, 0). Every process but the first falls silent."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1, 0
+    rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    if rank > 0:
+        pipe.mute()
+    if world > 1 and "-" in (pipe.files or ["-"]):
+        raise WrongUsage("under torchrun every process reads the records: give a FILE, not standard input")
+    return rank, world, local
 
 
 def _abandon(pipe) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command
+from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command, torchrun_place
 
 Device = choice("auto", "cpu", "cuda")
 Precision = choice("auto", "float32", "bf16")
@@ -22,7 +22,13 @@ LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_d
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="same bytes from every run on one device; no times")]
 
 
-@command(example="mma82 train-rec --out run --recipe posec3d-tiny clips.jsonl | mma82 plot curves")
+EXAMPLE = """
+mma82 train-rec --out run --recipe posec3d-tiny skeletons.jsonl > log.jsonl
+torchrun --nproc-per-node 8 -m mma82cli train-rec --out run skeletons.jsonl
+"""
+
+
+@command(example=EXAMPLE)
 def run(
     pipe,
     out: Out,
@@ -49,14 +55,16 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.recipe import load_recipe
 
+    rank, world, local = torchrun_place(pipe)
     settings, labels, folder = load_recipe(recipe, overrides or []), load_taxonomy(taxonomy), Path(out)
     done = _check_resumed(folder, _about(settings, labels, target, seed)) if resume else 0
     data = _read(pipe, labels, target, layout and load_layout(layout))
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
     from mma82cli.training.loop import Run, fit
+    from mma82cli.training.ranks import Ranks, join
 
-    where = choose_device(device.value)
+    where = choose_device(device.value, local)
     dtype = choose_precision(precision.value, where)
     keep_freed_memory()
     if deterministic:
@@ -64,13 +72,14 @@ def run(
     about = _about(settings, labels, target, seed) | _about_data(data, dtype)
     if resume:
         _check_resumed(folder, about)
+    ranks = join(rank, world, where) if world > 1 else Ranks()
     model = _model(pipe, settings, data, labels, seed, init)
     folder.mkdir(parents=True, exist_ok=True)
     pipe.note(_plan(data, where, dtype))
     if not data.splits["val"]:
         pipe.note("no val records: the best epoch is the last")
     with pipe.progress(total=(settings.epochs - done) * settings.repeat * len(data.splits["train"]), unit="clip") as bar:
-        job = Run(settings, data.layout, folder, about, seed, where, dtype, bar.update, not deterministic)
+        job = Run(settings, data.layout, folder, about, seed, where, dtype, bar.update, not deterministic, ranks)
         for figures in fit(model, job, data.clips("train", where), data.clips("val", where), resume):
             bar.set_postfix({k: figures[k] for k in ("epoch", "loss", "val_top1") if k in figures}, refresh=False)
             pipe.write(figures)

@@ -12,12 +12,14 @@ from mma82cli.records import WrongUsage
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA where there is some. Raises WrongUsage where the device asked for is not there."""
+def choose_device(name: str = "auto", index: int = 0) -> torch.device:
+    """`auto` is CUDA where there is some; `index` says which. Raises WrongUsage where what is asked for is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise WrongUsage("--device cuda: torch sees no CUDA device; expected cpu or auto")
+    if name == "cuda":
+        torch.cuda.set_device(index)
     return torch.device(name)
 
 

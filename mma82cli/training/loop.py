@@ -24,6 +24,7 @@ from mma82cli.training.batches import channels, train_batch
 from mma82cli.training.clips import Clips
 from mma82cli.training.device import autocast
 from mma82cli.training.predict import Predictor
+from mma82cli.training.ranks import Ranks
 from mma82cli.training.recipe import Recipe
 from mma82cli.training.team import Team
 
@@ -44,6 +45,7 @@ class Run:
     dtype: torch.dtype = torch.float32
     tick: Callable[[int], object] = lambda clips: None
     timed: bool = True
+    ranks: Ranks = Ranks()
 
 
 def make_model(recipe: Recipe, layout: Layout, classes: int, seed: int = 0) -> PoseC3D:
@@ -73,6 +75,9 @@ def fit(model: PoseC3D, run: Run, train: Clips, val: Clips | None = None, resume
     for epoch in range(done + 1, recipe.epochs + 1):
         start = time.perf_counter()
         figures = {"epoch": epoch, "epochs": recipe.epochs, **train_epoch(model, optimizer, run, train, epoch)}
+        if not run.ranks.first:
+            yield figures
+            continue
         if val is not None and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
             figures |= validate(model, run, val)
         if run.timed:
@@ -111,15 +116,20 @@ def train_epoch(model: PoseC3D, optimizer, run: Run, clips: Clips, epoch: int) -
                 (loss * (len(rows) / size)).backward()
                 return loss.detach() * len(rows), correct
 
-            for loss, correct in team.gradients(micro_batches(batch, recipe.micro_batch), part):
+            for loss, correct in team.gradients(run.ranks.mine(micro_batches(batch, recipe.micro_batch)), part):
                 loss_sum += loss
                 hits += correct
+            run.ranks.add([parameter.grad for parameter in model.parameters()])
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             run.tick(len(batch))
-            if (step % LOOK_EVERY == 0 or step == steps - 1) and not math.isfinite(loss_sum.item()):
-                raise DataError(f"the loss is not finite in epoch {epoch} (lr {lr:.3g}); lower lr or clip_norm")
+            if step % LOOK_EVERY == 0 or step == steps - 1:
+                look = loss_sum.clone()
+                run.ranks.add([look])
+                if not math.isfinite(look.item()):
+                    raise DataError(f"the loss is not finite in epoch {epoch} (lr {lr:.3g}); lower lr or clip_norm")
+    run.ranks.add([loss_sum, hits])
     return {"lr": lr, "loss": round(loss_sum.item() / len(order), 6), "train_top1": round(hits.item() / len(order), 6)}
 
 

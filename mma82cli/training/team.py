@@ -41,14 +41,14 @@ class Team:
         self.pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self.threads)
 
-    def gradients(self, parts: list, work: Callable) -> list:
-        """Calls `work(network, buffer, i, part)` for each part; it calls backward. -> its results.
+    def gradients(self, parts: list[tuple], work: Callable) -> list:
+        """Calls `work(network, buffer, i, part)` for each (i, part); it calls backward. -> its results.
 
         The sum of the gradients is left in `model`'s parameters, which had none.
         """
         results, total = [], None
         for start in range(0, len(parts), len(self.members)):
-            group = list(enumerate(parts))[start : start + len(self.members)]
+            group = parts[start : start + len(self.members)]
             members = self.members[: len(group)]
             jobs = [self.pool.submit(_do, work, *member, i, part) for member, (i, part) in zip(members, group, strict=True)]
             results += [job.result() for job in jobs]
@@ -56,6 +56,8 @@ class Team:
                 each = [parameter.grad for parameter in network.parameters()]
                 network.zero_grad(set_to_none=True)
                 total = each if total is None else torch._foreach_add(total, each)
+        if total is None:  # more processes than parts
+            total = [torch.zeros_like(parameter) for parameter in self.model.parameters()]
         for parameter, gradient in zip(self.model.parameters(), total, strict=True):
             parameter.grad = gradient
         return results

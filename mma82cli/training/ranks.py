@@ -1,0 +1,51 @@
+"""The processes that torchrun starts: each does its share of every step, the first alone writes and speaks.
+
+Every process reads the same files and knows the same order, so that all they have to exchange is gradients (training)
+or scores (inference). Each clip is done by exactly one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process is `rank` of `world`; alone unless torchrun started it."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def mine(self, parts: list) -> list[tuple]:
+        """(i, part) of the parts that are this process's."""
+        return list(enumerate(parts))[self.rank :: self.world]
+
+    def add(self, tensors: list[Tensor]) -> None:
+        """Each tensor becomes its sum over all processes."""
+        if self.world > 1:
+            flat = torch.cat([t.detach().reshape(-1) for t in tensors])
+            torch.distributed.all_reduce(flat)
+            for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+                tensor.copy_(total.view_as(tensor))
+
+    def gather(self, value) -> list:
+        """The values of all processes in the first one; in the others only their own."""
+        if self.world == 1:
+            return [value]
+        values = [None] * self.world if self.first else None
+        torch.distributed.gather_object(value, values)
+        return values or [value]
+
+
+def join(rank: int, world: int, device: torch.device) -> Ranks:
+    """Meets the other processes at the address that torchrun has put into the environment."""
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(rank, world)

@@ -1,0 +1,57 @@
+"""Training and inference on two processes: the same numbers, every clip once, in the order of the input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, as_lines
+
+SIZES = ["stage_blocks=[1,1]", "temporal_strides=[1,1]", "base_channels=8", "micro_batch=4", "batch_size=12"]
+TINY = ["epochs=2", "clips=2", *SIZES]
+SMALL = [word for change in TINY for word in ("--set", change)]
+
+
+def torchrun(*arguments, cwd) -> subprocess.CompletedProcess:
+    """The suite on two processes that meet on this machine."""
+    command = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2", "-m", "mma82cli", *arguments]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def folder(run, tmp_path_factory):
+    """A folder with clips.jsonl: 46 clips, one of them without a joint, in two splits."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    clips = run("synth", "--clips", 46, "--classes", 3, "--subjects", 8).records
+    for i, clip in enumerate(clips):
+        clip["split"] = "val" if i % 5 == 0 else "train"
+    clips[7]["keypoints"] = [None] * len(clips[7]["keypoints"])
+    (folder / "clips.jsonl").write_bytes(as_lines(clips))
+    return folder
+
+
+def test_two_processes_are_as_one(run, folder):
+    train = ["train-rec", "--recipe", "posec3d-tiny", *SMALL, "--precision", "float32", "--deterministic", "clips.jsonl"]
+    one = run(*train, "--out", "one", cwd=folder, env={"OMP_NUM_THREADS": "1"})
+    two = torchrun(*train, "--out", "two", cwd=folder)
+    assert one.code == two.returncode == 0, two.stderr
+    assert two.stderr.count("train, ") == 1  # one process speaks
+    lines = [json.loads(line) for line in two.stdout.splitlines()]
+    assert len(lines) == 2
+    for mine, theirs in zip(one.records, lines, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-4)
+    infer = ["infer", "one", "--precision", "float32", "clips.jsonl"]
+    alone = run(*infer, cwd=folder, env={"OMP_NUM_THREADS": "1"})
+    shared = torchrun(*infer, "-o", "scores.jsonl", cwd=folder)
+    assert shared.returncode == 0 and shared.stdout == "", shared.stderr
+    assert (folder / "scores.jsonl").read_text() == alone.out and len(alone.records) == 46
+
+
+def test_an_error_is_told_once_and_standard_input_refused(folder):
+    (folder / "bad.jsonl").write_text((folder / "clips.jsonl").read_text() + '{"id": 1}\n')
+    bad = torchrun("train-rec", "--out", "x", "bad.jsonl", cwd=folder)
+    assert bad.returncode != 0 and bad.stderr.count("bad.jsonl:47:") == 1
+    assert torchrun("train-rec", "--out", "x", cwd=folder).stderr.count("give a FILE") == 1
