@@ -64,7 +64,7 @@ def _log_choose(n: int, k: np.ndarray) -> np.ndarray:
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """q of each p (T,): the least false discovery rate at which it would be called significant among all T."""
     order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
+    steps = p[order] * (len(p) / np.arange(1, len(p) + 1))  # never below p, rounding too
     q = np.empty_like(p, dtype=float)
     q[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1)
     return q
