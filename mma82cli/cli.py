@@ -19,6 +19,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "train-rec": ("train_rec", "a recognition network from clips of joints"),
     "infer": ("infer", "a checkpoint's scores for each clip"),
     "labels": ("labels", "print a taxonomy, a label a line"),
+    "convert": ("convert", "other people's formats to records, and back"),
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
     "score": ("score", "every metric of the benchmark from predictions"),
     "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),

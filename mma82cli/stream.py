@@ -25,11 +25,12 @@ WRITE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 class Line(NamedTuple):
-    """A record and where it was read: `file` as named by the user (`<stdin>`), `number` from 1."""
+    """A record and where it was read: `file` as named by the user (`<stdin>`), `number` from 1 (words where the file is
+    not one of lines: `item 3, segment 1`)."""
 
     record: dict
     file: str
-    number: int
+    number: int | str
 
 
 def parse(raw: bytes, number: int) -> dict:
@@ -220,11 +221,13 @@ class Pipe:
     def reject(self, line: Line, error: Exception | str) -> None:
         """A record turns out bad: stop with its place, or under `--on-error skip` set it aside."""
         column = getattr(error, "column", None)
-        place = f"{line.file}:{line.number}:{column}" if column else f"{line.file}:{line.number}"
+        in_words = isinstance(line.number, str)
+        place = f"{line.file}:{' ' * in_words}{line.number}" + (f":{column}" if column else "")
         if self.on_error != "skip":
             raise DataError(f"{place}: {error}")
         self.skipped += 1
-        fault = {"error": f"{place}: {error}", "file": line.file, "line": line.number, "record": line.record}
+        where = {"line": None, "place": line.number} if in_words else {"line": line.number}
+        fault = {"error": f"{place}: {error}", "file": line.file, **where, "record": line.record}
         self._say(orjson.dumps(fault).decode())
 
     # -- out -----------------------------------------------------------------------------------------------

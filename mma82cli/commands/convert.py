@@ -1,0 +1,172 @@
+"""`mma82 convert`: other people's formats to records, and records to other people's formats."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import choice, command
+from mma82cli.formats import FORMATS
+from mma82cli.records import DataError, WrongUsage
+
+EXAMPLE = """
+mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
+mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
+"""
+DETAILS = """
+labelu          LabelU's export in; a pre-annotation file out (one annotator: --annotator)
+ma52            lists of MA-52, `0003_01_0001.mp4 9`; in also label_name.txt
+list, tree      `path label` a line; in: a folder for each label (the folder is the FILE)
+csv             any table, comma or tab; out: tabs where -o ends in .tsv
+
+labelu is no lines: to write it takes -o. From one of these formats to another goes
+through records. What a format has no place for is left out, and named once.
+"""
+
+In = choice(*(name for name, (_, reads, _) in FORMATS.items() if reads))
+Out = choice(*(name for name, (_, _, writes) in FORMATS.items() if writes))
+From = Annotated[In, typer.Option("--from", show_default=False, help="what the FILEs are; none: records")]
+To = Annotated[Out, typer.Option("--to", show_default=False, help="what to write; none: records")]
+Columns = Annotated[
+    str, typer.Option("--columns", metavar="F=COL,…", show_default=False, help="csv: field=column name, or number if no header")
+]
+Annotator = Annotated[str, typer.Option("--annotator", metavar="NAME", show_default=False, help="whose annotations these are")]
+KeepInvalid = Annotated[bool, typer.Option("--keep-invalid", help="keep LabelU's items with valid:false")]
+Fps = Annotated[float, typer.Option("--fps", metavar="N", min=0.001, show_default=False, help="frame rate, where none is given")]
+SplitName = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="the split that the FILEs are")]
+Layout = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="pyskl: joint set; 17: coco17")]
+Year = choice("2025", "2024")
+Challenge = Annotated[Year, typer.Option("--challenge", help="mac-mar: columns of which year")]
+TaxonomyName = Annotated[
+    str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="label set; mma82, or ma52 for its formats")
+]
+
+
+@command(example=EXAMPLE, details=DETAILS)
+def run(
+    pipe,
+    from_: From = None,
+    to: To = None,
+    columns: Columns = None,
+    annotator: Annotator = None,
+    keep_invalid: KeepInvalid = False,
+    fps: Fps = None,
+    split: SplitName = None,
+    layout: Layout = None,
+    challenge: Challenge = Year("2025"),
+    taxonomy: TaxonomyName = None,
+) -> None:
+    """Read (--from) or write (--to) other formats of annotations, lists, joints and submissions; the side that is not
+    named is records. Labels become names of the taxonomy, times seconds."""
+    from mma82cli.formats import module
+    from mma82cli.formats.base import MA52, SPLITS, Options
+    from mma82cli.taxonomy import load_taxonomy
+
+    source, target = from_ and from_.value, to and to.value
+    if source is None and target is None:
+        raise WrongUsage("neither --from nor --to; expected at least one, the other side is records")
+    if target and FORMATS[target][2] == "file" and not pipe.out.path:
+        raise WrongUsage(f"{target} is a file, no lines; expected -o FILE")
+    if split is not None and split not in SPLITS.values():
+        raise WrongUsage(f"--split is {split!r}; expected train, val or test")
+    labels = load_taxonomy(taxonomy or ("ma52" if source in MA52 or target in MA52 else "mma82"))
+    year, asked = challenge.value, taxonomy is not None
+    options = Options(labels, annotator, keep_invalid, _columns(columns), fps, split, layout, year, asked)
+    reader = module(source).Reader(options) if source else None
+    lines = _read(pipe, reader, source) if source else pipe.lines()
+    if target:
+        _write(pipe, pipe.progress(lines), module(target).Writer(options, pipe.out.path or ""))
+    else:
+        for line in pipe.progress(lines):
+            pipe.write(line.record)
+    for note in reader.notes() if reader else []:
+        pipe.note(note)
+
+
+def _columns(said: str | None) -> dict[str, str]:
+    """{field: column} of `video=clip,start=from`."""
+    pairs = [part.partition("=") for part in (said or "").split(",") if part]
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise WrongUsage(f"--columns has {name + equals + column!r}; expected FIELD=COLUMN,FIELD=COLUMN,…")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _read(pipe, reader, source: str):
+    """The good records of every FILE, with their places; bad ones are rejected."""
+    from mma82cli.stream import Line
+
+    for name, file in _files(pipe, source):
+        entries = reader.entries(file, name)
+        while True:
+            try:
+                place, entry = next(entries)
+            except StopIteration:
+                break
+            except DataError as error:
+                raise DataError(f"{name}: {error}") from None
+            try:
+                record = reader.record(entry)
+            except DataError as error:
+                pipe.reject(Line(_shown(entry), name, place), error)
+                continue
+            if record is not None:
+                if reader.options.split:
+                    record["split"] = reader.options.split
+                yield Line(record, name, place)
+
+
+def _shown(entry):
+    """An entry as a rejected record shows it."""
+    if isinstance(entry, tuple):  # (what was found, what is known around it)
+        entry = entry[0]
+    return entry.decode("utf-8", "replace").strip() if isinstance(entry, bytes) else entry
+
+
+def _files(pipe, source: str):
+    """(name, file) of every FILE and of every file in a zip; a tree's FILE is a folder, which is handed on as it is."""
+    import io
+    import zipfile
+
+    if source == "tree":
+        for folder in pipe.files or ["."]:
+            yield folder, folder
+        return
+    for name, file in pipe.input().by_file():
+        if file.peek(4)[:4] != b"PK\x03\x04":
+            yield name, file
+            continue
+        try:
+            with zipfile.ZipFile(io.BytesIO(file.read())) as archive:
+                for member in archive.namelist():
+                    if not member.endswith("/"):
+                        with archive.open(member) as inside:
+                            yield f"{name}/{member}", io.BufferedReader(inside)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            raise DataError(f"{name}: damaged zip file ({error})") from None
+
+
+def _write(pipe, lines, writer) -> None:
+    """Every record through the writer; a .zip is gathered and packed at the end."""
+    zipped = (pipe.out.path or "").endswith(".zip") and hasattr(writer, "MEMBER")
+    gathered = []
+    write = gathered.append if zipped else pipe.out.write
+    lost = {}
+    write(writer.begin())
+    for line in lines:
+        try:
+            write(writer.add(line.record))
+        except DataError as error:
+            pipe.reject(line, error)
+            continue
+        lost |= dict.fromkeys(field for field in line.record if field not in writer.KEPT)
+    write(writer.end())
+    if zipped:
+        from mma82cli.formats.packing import packed
+
+        pipe.out.write(packed({writer.MEMBER: b"".join(gathered)}))
+    for note in writer.notes():
+        pipe.note(note)
+    if lost:
+        pipe.note(f"the format has no place for {', '.join(lost)}; left out")
