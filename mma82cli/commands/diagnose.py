@@ -1,0 +1,89 @@
+"""`mma82 diagnose`: what a detector misses, what it gets wrong, and what each kind of error costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import TaxonomyName, choice, command
+from mma82cli.records import DataError
+
+BordersRule = choice("mma82", "thumos", "activitynet")
+
+EXAMPLE = """
+mma82 diagnose detections.jsonl > figures.jsonl
+mma82 diagnose --tiou 0.5 detections.jsonl | jq -c 'select(.analysis == "impact" and .tiou == "avg")'
+"""
+
+DETAILS = """
+The analyses are DETAD's (Alwassel et al., ECCV 2018). base: normalised mAP, in which every label counts as if it had
+the mean number of true segments. false-negative: share of the true segments that nothing finds at a normalised
+precision above 0.05. false-positive: share of the predictions that are each error (error null: right) in slices of
+each label's ranking as long as it has true segments, 1G to 10G. impact: what base at bucket 1G-10G gains without the
+predictions of an error. sensitivity: base on the true segments of one bucket alone; a prediction that finds another
+bucket's at any of the tIoUs is set aside.
+
+An error is double (a second one for a segment), wrong-label (enough tIoU with another label's), localization (tIoU of
+0.1 or more with its own label's, but too little), confusion (the same with another label's) or background.
+
+Axes are coverage (share of the video; needs 'duration'), length (seconds) and num-instances (segments in the video).
+--borders mma82 takes coverage and num-instances from activitynet, length from thumos: their other buckets would hold
+nearly all micro-actions in one. Equal scores count by id, then by place in the record. A true segment that is longer
+than its video or does not end after its start is left out; such a prediction is background.
+"""
+
+Tious = Annotated[str, typer.Option("--tiou", metavar="A:B:STEP|LIST", help="thresholds, e.g. 0.5 or 0.3,0.5,0.7")]
+Borders = Annotated[BordersRule, typer.Option("--borders", help="of the buckets XS to XL")]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
+
+
+@command(example=EXAMPLE, details=DETAILS)
+def run(
+    pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = BordersRule.mma82, taxonomy: TaxonomyName = "mma82", split: Split = None
+) -> None:
+    """Diagnose detections: records with `segments`, `predictions` and `duration` in, a line a figure out: analysis, axis,
+    bucket, error, tiou (a threshold, or "avg"), value (a fraction; null where there is nothing to take it over), n."""
+    from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, parse_tious, sort_into_buckets
+    from mma82cli.metrics.diagnosis_reading import Videos
+    from mma82cli.taxonomy import load_taxonomy
+
+    tious = parse_tious(tiou)
+    videos = Videos(load_taxonomy(taxonomy))
+    for line in pipe.progress(pipe.lines()):
+        if split is not None and line.record.get("split") != split:
+            continue
+        try:
+            videos.add(line.record, f"{line.file}:{line.number}")
+        except DataError as error:
+            pipe.reject(line, error)
+    if not len(videos):
+        which = "no records" if split is None else f"no records of split {split}"
+        raise DataError(f"{which}; expected records with 'segments' and 'predictions'")
+    truth, predictions, durations = videos.columns()
+    usable, axes = sort_into_buckets(truth, durations, BORDERS[borders.value])
+    diagnosis = Diagnosis(usable, predictions, axes, tious)
+    _tell(pipe, truth, predictions, durations, diagnosis)
+    for figure in diagnosis.lines():
+        pipe.write(figure)
+
+
+def _tell(pipe, truth, predictions, durations, diagnosis) -> None:
+    """Says what was left out, or counted otherwise than a person may think."""
+    import numpy as np
+
+    backward, empty = int((truth.end <= truth.start).sum()), int((predictions.end <= predictions.start).sum())
+    if backward or empty:
+        pipe.note(
+            f"{backward + empty} segments do not end after their start: "
+            f"{backward} of the truth are left out, {empty} predictions count as background"
+        )
+    longer = len(truth) - backward - len(diagnosis.truth)
+    if longer:
+        pipe.note(f"{longer} true segments are longer than the 'duration' of their video and are left out")
+    unknown = int(np.isnan(durations[np.unique(diagnosis.truth.video)]).sum())
+    if unknown:
+        pipe.note(f"no 'duration' in {unknown} of {len(durations)} records: the lines on coverage are left out")
+    strange = len(predictions) - len(diagnosis.predictions)
+    if strange:
+        pipe.note(f"{strange} of {len(predictions)} predictions have a label without truth and are left out")
