@@ -1,0 +1,213 @@
+"""Records with `predictions` and `segments`, read into columns for all videos at once.
+
+The columns are in the order of ids and, within a video, of the record: the order that breaks ties between scores.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from math import isfinite
+from operator import itemgetter
+
+import numpy as np
+
+from mma82cli.metrics.detection import Spans
+from mma82cli.records import DataError, is_number, record_id, show, wrong
+from mma82cli.stream import Line, Pipe
+from mma82cli.taxonomy import Taxonomy
+
+_NUMBERS, _LABELS = {int, float}, {str, int}  # a bool would pass for a number
+
+
+class Columns:
+    """Spans of many videos, as they are read: labels, starts, ends, scores, and how many each video has."""
+
+    def __init__(self, scored: bool):
+        self.labels, self.starts, self.ends = array("q"), array("d"), array("d")
+        self.scores = array("d") if scored else None
+        self.counts: list[int] = []
+
+    def add(self, spans: list[dict], taxonomy: Taxonomy, field: str) -> None:
+        """One video's. Raises DataError, and then nothing was added."""
+        names = ("start", "end", "label", "score") if self.scores is not None else ("start", "end", "label")
+        if type(spans) is not list:
+            raise wrong(field, spans, f"a list of {{{', '.join(names)}}}")
+        columns = _straight(spans, names, taxonomy) or _checked(spans, names, taxonomy, field)
+        for column, values in zip((self.starts, self.ends, self.labels, self.scores), columns, strict=False):
+            column.extend(values)
+        self.counts.append(len(spans))
+
+    def spans(self, order: list[int] | None = None) -> Spans:
+        """All as arrays, the videos in `order` and numbered so."""
+        counts = np.array(self.counts, int)
+        video = np.arange(len(counts)).repeat(counts)
+        rows = slice(None)
+        if order is not None and order != sorted(order):
+            rank = np.empty(len(order), int)
+            rank[order] = np.arange(len(order))
+            rows = np.argsort(rank[video], kind="stable")
+            video = rank[video][rows]
+        starts, ends, labels = (np.array(column) for column in (self.starts, self.ends, self.labels))
+        scores = None if self.scores is None else np.array(self.scores)[rows]
+        return Spans(video, labels[rows], np.stack([starts, ends], 1)[rows], scores)
+
+
+def _straight(spans: list[dict], names: tuple, taxonomy: Taxonomy) -> list | None:
+    """The columns start, end, label ids(, score), or None where something needs a closer look."""
+    if not spans:
+        return [()] * len(names)
+    try:
+        starts, ends, labels, *scores = zip(*map(itemgetter(*names), spans), strict=True)
+        numbers = starts + ends + (scores[0] if scores else ())
+        if not set(map(type, numbers)) <= _NUMBERS or not isfinite(sum(numbers)) or not set(map(type, labels)) <= _LABELS:
+            return None
+        return [starts, ends, [taxonomy.ids[label] for label in labels], *scores]
+    except (KeyError, TypeError, OverflowError):
+        return None
+
+
+def _checked(spans: list, names: tuple, taxonomy: Taxonomy, field: str) -> list[list]:
+    rows = []
+    for i, entry in enumerate(spans):
+        where = f"{field}[{i}]"
+        if type(entry) is not dict:
+            raise wrong(where, entry, f"an object with {', '.join(names)}")
+        for name in names:
+            if name != "label" and not is_number(entry.get(name)):
+                raise wrong(f"{where}.{name}", entry.get(name), "a finite number")
+        label = taxonomy.id(entry.get("label"), f"{where}.label")
+        rows.append([label if name == "label" else float(entry[name]) for name in names])
+    return list(zip(*rows, strict=True))
+
+
+def read_predictions(record: dict, taxonomy: Taxonomy) -> Spans:
+    """The `predictions` of one record, in its order. Raises DataError."""
+    columns = Columns(scored=True)
+    columns.add(record.get("predictions"), taxonomy, "predictions")
+    return columns.spans()
+
+
+class Detections:
+    """Reads the detections and the truth of a pipe.
+
+    split     only videos of this split
+    by        fields whose values make the groups
+    truth     {id: record with segments}, where predictions carry no truth of their own
+    """
+
+    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, split: str | None = None, by=(), truth: dict | None = None):
+        self.pipe, self.taxonomy, self.split, self.by, self.given = pipe, taxonomy, split, tuple(by), truth
+        self.found, self.truth = Columns(scored=True), Columns(scored=False)
+        self.keys: list[tuple[str, str]] = []  # (id, run) of each video
+        self.groups: list[tuple] = []
+        self.other_taxonomies: set[str] = set()  # named by records, and not ours
+        self.counts: list[Line] = []  # lines of `score --counts` met on the way
+        self.strangers = 0  # videos that the truth does not have
+        self._places: dict[tuple[str, str], tuple[str, int]] = {}
+        self._scored: set[str] = set()
+
+    def read(self) -> Detections:
+        """Reads all. Raises DataError, with its place, unless bad records are skipped."""
+        for line in self.pipe.lines():
+            if "counts" in line.record:
+                self.counts.append(line)
+                continue
+            try:
+                self._add(line)
+            except DataError as error:
+                self.pipe.reject(line, error)
+        return self
+
+    def _add(self, line: Line) -> None:
+        record = line.record
+        name = record_id(record, self.taxonomy.id)
+        key = (name, show(record["run"]) if "run" in record else "")
+        if key in self._places:
+            raise DataError(f"id {show(name)} was given before, at {':'.join(map(str, self._places[key]))}; ids must differ")
+        record = self._joined(name, record)
+        self._scored.add(name)
+        self._places[key] = line.file, line.number
+        if self.split is not None and record.get("split") != self.split:
+            return
+        group = group_of(record, self.by)
+        if record.get("taxonomy", self.taxonomy.name) != self.taxonomy.name:
+            self.other_taxonomies.add(str(record["taxonomy"]))
+        self._take(record, key, group)
+
+    def _take(self, record: dict, key: tuple, group: tuple) -> None:
+        trial = Columns(scored=False)
+        trial.add(record.get("segments"), self.taxonomy, "segments")  # before anything is kept of this record
+        self.found.add(record.get("predictions"), self.taxonomy, "predictions")
+        self.truth.add(record["segments"], self.taxonomy, "segments")
+        self.keys.append(key)
+        self.groups.append(group)
+
+    def _joined(self, name: str, record: dict) -> dict:
+        if self.given is None:
+            return record
+        known = self.given.get(name) or self.given.get(record.get("video"))
+        if known is None:
+            self.strangers += 1
+            return {**record, "segments": []}
+        self._scored.add(known["id"])
+        return {**record, **known}
+
+    def finish(self) -> int:
+        """Adds the truth's videos that have no predictions. Returns how many."""
+        lost = [name for name in self.given or () if name not in self._scored]
+        lost = [name for name in lost if self.split is None or self.given[name].get("split") == self.split]
+        for name in lost:
+            record = self.given[name]
+            self._take({**record, "predictions": []}, (name, ""), group_of(record, self.by))
+        return len(lost)
+
+    def order(self) -> list[int]:
+        """The videos in the order of their ids."""
+        return sorted(range(len(self.keys)), key=self.keys.__getitem__)
+
+
+def group_of(record: dict, by: Iterable[str]) -> tuple:
+    """The record's values of the fields `by`. Raises DataError."""
+    values = tuple(record.get(field) for field in by)
+    for field, value in zip(by, values, strict=True):
+        if value is not None and type(value) not in (str, int, float):
+            raise wrong(field, value, "a string or a number to group by")
+    return values
+
+
+def load_truth(path: str, taxonomy: Taxonomy, say: Callable[[str], None] = lambda message: None) -> dict[str, dict]:
+    """{id: record with `segments`} of a truth file: a video a line, or a segment a line (then the id is its `video`,
+    and the video has the fields that all its lines agree on). Raises DataError with the place."""
+    truth: dict[str, dict] = {}
+    for line in Pipe("score", [path]).lines():
+        record = {k: v for k, v in line.record.items() if k not in ("predictions", "keypoints", "scores", "topk", "taxonomy")}
+        try:
+            if "segments" in record:
+                name = record_id(record)
+                if name in truth:
+                    raise DataError(f"id {show(name)} was given before; ids must differ")
+                Columns(scored=False).add(record["segments"], taxonomy, "segments")
+                truth[name] = record | {"id": name}
+            else:
+                _add_segment(truth, record, taxonomy)
+        except DataError as error:
+            raise DataError(f"{line.file}:{line.number}: {error}") from None
+    return truth
+
+
+def _add_segment(truth: dict[str, dict], record: dict, taxonomy: Taxonomy) -> None:
+    name = record.get("video") or record_id(record)
+    Columns(scored=False).add([record], taxonomy, "segments")
+    segment = {field: record.pop(field) for field in ("start", "end", "label")}
+    known = truth.setdefault(name, record | {"id": name, "segments": []})
+    for field in [f for f in known if f not in ("id", "segments") and known[f] != record.get(f)]:
+        del known[field]
+    known["segments"].append(segment)
+
+
+def videos_of(spans: Spans) -> Iterator[tuple[int, slice]]:
+    """(video, its rows) of spans in the order of their videos."""
+    first = np.flatnonzero(np.diff(spans.video, prepend=-1))
+    for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(spans.video)], strict=True):
+        yield int(spans.video[begin]), slice(begin, end)
