@@ -29,6 +29,8 @@ more from less: read importance with direction. The baseline has no tree; an emo
 p, q and ci take clips as independent; several clips of a person are not. --bootstrap N adds stability, the share of
 resamples in which the action is in the top, and ci_bootstrap, the percentile interval of ratio_smoothed; with --unit
 subject it draws people.
+
+--plot DIR writes sankey and tree-EMOTION as SVG and PNG: top actions, in full colour where q < 0.05, hatched where less.
 """
 
 Baseline = Annotated[str, typer.Option("--baseline", metavar="EMOTION", help="what each emotion's tree tells it from")]
@@ -40,6 +42,7 @@ Bootstrap = Annotated[int, typer.Option("--bootstrap", metavar="N", min=0, help=
 UnitOption = Annotated[Unit, typer.Option("--unit", help="what the bootstrap draws")]
 Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the emotion")]
 Emotions = Annotated[str, typer.Option("--emotions", metavar="NAME|FILE", help="set of emotions")]
+Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the trees and their Sankey here")]
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table of the top")]
 
 
@@ -47,7 +50,7 @@ FormatOption = Annotated[Format, typer.Option("--format", show_default=False, he
 def run(
     pipe, baseline: Baseline = "neutral", top: Top = 5, tfidf: Tfidf = Variant.clip, max_depth: MaxDepth = 4,
     min_leaf: MinLeaf = 5, taxonomy: TaxonomyName = "mma82", emotions: Emotions = "emotion8", target: Target = "emotion",
-    bootstrap: Bootstrap = 0, unit: UnitOption = Unit.clip, format: FormatOption = None, seed: Seed = 0,
+    bootstrap: Bootstrap = 0, unit: UnitOption = Unit.clip, plot: Plot = None, format: FormatOption = None, seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Find the micro-actions that set an emotion apart: records with `emotion` and `actions` (a list of labels, repeats
     count, may be empty) in, a line for each emotion and action out."""
@@ -57,6 +60,8 @@ def run(
     by_subject = unit == Unit.subject
     clips = Clips(load_taxonomy(taxonomy), load_taxonomy(emotions), target, "subject" if by_subject else None)
     held_against = _emotion(clips.emotions, baseline)
+    if plot:
+        _prepare(plot)
     for _ in pipe.read(clips.add):
         pass
     study = Study(held_against, top, tfidf.value, Growth(max_depth, min_leaf), bootstrap, seed)
@@ -68,6 +73,10 @@ def run(
     }  # fmt: skip
     made = list(lines(clips, study, lambda loop: pipe.progress(loop, unit="resample")))
     _tell(pipe, made, clips, study)
+    if plot:
+        from mma82cli.emotion.figures import draw
+
+        draw(clips, study, made, plot)
     _write(pipe, made, choices, format)
 
 
@@ -78,6 +87,18 @@ def _emotion(emotions, name: str) -> int:
         return emotions.id(name)
     except DataError:
         raise WrongUsage(f"--baseline is {name!r}; expected one of {', '.join(emotions.names)}") from None
+
+
+def _prepare(folder: str) -> None:
+    """Finds out before the work whether pictures can be drawn."""
+    import os
+    from importlib.util import find_spec
+
+    from mma82cli.records import WrongUsage
+
+    if find_spec("matplotlib") is None:
+        raise WrongUsage("--plot needs matplotlib; pip install 'mma82[plot]'")
+    os.makedirs(folder, exist_ok=True)
 
 
 def _tell(pipe, made: list[dict], clips, study) -> None:

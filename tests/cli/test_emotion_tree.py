@@ -103,3 +103,21 @@ def test_planted_associations_are_found_again(run):
     assert arms["top"] and arms["direction"] == "more" and arms["q"] < 1e-6
     sure = [x for x in rows if x["emotion"] != "neutral" and x["direction"] == "more" and x["q"] < 0.05]
     assert len(sure) >= 19
+
+
+def test_plots_are_the_same_bytes_again(run, plain, tmp_path):
+    pytest.importorskip("matplotlib")
+    for folder in ("a", "b"):
+        assert run("emotion-tree", "-q", "--plot", tmp_path / folder, stdin=CLIPS, env={"PYTHONHASHSEED": "3"}).out == plain.out
+    names = sorted(f"{stem}.{form}" for stem in ("sankey", "tree-anger", "tree-happy", "tree-sad") for form in ("png", "svg"))
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
+    for name in names:
+        data = (tmp_path / "a" / name).read_bytes()
+        assert data == (tmp_path / "b" / name).read_bytes()
+        assert data[:4] == b"\x89PNG" if name.endswith("png") else b"</svg>" in data[-20:]
+
+
+def test_plot_says_what_it_lacks(run, tmp_path):
+    (tmp_path / "file").write_text("x")
+    result = run("emotion-tree", "--plot", tmp_path / "file", stdin=CLIPS)
+    assert (result.code, result.out) == (1, "") and result.err.count("\n") == 1 and "File exists" in result.err
