@@ -13,14 +13,23 @@ from mma82cli.records import DataError, WrongUsage
 EXAMPLE = """
 mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
+mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
 DETAILS = """
 labelu          LabelU's export in; a pre-annotation file out (one annotator: --annotator)
+elan            .eaf, a tier an annotator; several videos: -o FILE.zip with an .eaf each
+label-studio    in: tasks with timelinelabels, in frames, so --fps is needed
 ma52            lists of MA-52, `0003_01_0001.mp4 9`; in also label_name.txt
+mma52           csv of MMA-52, in frames
+mac-mar         the challenge's prediction.csv from scores or topk (--challenge), zipped where -o ends in .zip
+mac-mmad        the same for detection, from predictions
+activitynet     {"database"} and {"results"}, as ActivityNet and OpenTAD read them; in also PointTAD's
+pyskl           pickle of joints, as pyskl and mmaction2 read it; in: through an unpickler that runs nothing
+epic            csv of EPIC-KITCHENS
 list, tree      `path label` a line; in: a folder for each label (the folder is the FILE)
 csv             any table, comma or tab; out: tabs where -o ends in .tsv
 
-labelu is no lines: to write it takes -o. From one of these formats to another goes
+labelu, elan, activitynet and pyskl are no lines: to write them takes -o. From one of these formats to another goes
 through records. What a format has no place for is left out, and named once.
 """
 
@@ -112,9 +121,13 @@ def _read(pipe, reader, source: str):
                 pipe.reject(Line(_shown(entry), name, place), error)
                 continue
             if record is not None:
-                if reader.options.split:
-                    record["split"] = reader.options.split
-                yield Line(record, name, place)
+                yield Line(_in_split(record, reader), name, place)
+    for record in reader.rest():
+        yield Line(_in_split(record, reader), name, "at the end")
+
+
+def _in_split(record: dict, reader) -> dict:
+    return {**record, "split": reader.options.split} if reader.options.split else record
 
 
 def _shown(entry):

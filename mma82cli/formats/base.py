@@ -49,6 +49,10 @@ class Reader:
         """The record of an entry; None where there is none to make. Raises DataError on a bad entry."""
         raise NotImplementedError
 
+    def rest(self) -> Iterator[dict]:
+        """Records that could only be made when all entries of all files were read."""
+        return iter(())
+
     def notes(self) -> list[str]:
         """What the person should be told after the last entry."""
         return []
