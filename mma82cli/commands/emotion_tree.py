@@ -22,15 +22,17 @@ DETAILS = """
 A line holds importance (Gini, of the tree of this emotion against the baseline), importance_mean (over 20 orders of the
 features, as equally good splits are settled by their order), rank, top (among the --top and used by the tree); the table
 of clips: clips of n with the action, and other_clips of other_n in all other emotions; ratio (Eq. 7; null where 0/0,
-"inf" where x/0), ratio_smoothed (half a clip added everywhere) with its 95 % interval ci (Katz, log), p (Fisher, exact,
-two-sided), q (Benjamini-Hochberg over all emotions and actions), phi, direction (more, less, equal). Trees don't tell
-more from less: read importance with direction. The baseline has no tree; an emotion without clips has null figures.
+"inf" where x/0), ratio_smoothed (half a clip added everywhere; of 0/0 it says nothing) with its 95 % interval ci (Katz,
+log), p (Fisher, exact, two-sided), q (Benjamini-Hochberg over all emotions and actions), phi, direction (more, less,
+equal). Trees don't tell more from less: read importance with direction, which compares with all other emotions, not the
+baseline alone. The baseline has no tree; an emotion without clips has null figures.
 
 p, q and ci take clips as independent; several clips of a person are not. --bootstrap N adds stability, the share of
 resamples in which the action is in the top, and ci_bootstrap, the percentile interval of ratio_smoothed; with --unit
 subject it draws people.
 
---plot DIR writes sankey and tree-EMOTION as SVG and PNG: top actions, in full colour where q < 0.05, hatched where less.
+--plot DIR writes as SVG and PNG: sankey (the top actions, pale where q is 0.05 or more, hatched where they are less often),
+ratios (a heat map of all R) and tree-EMOTION.
 """
 
 Baseline = Annotated[str, typer.Option("--baseline", metavar="EMOTION", help="what each emotion's tree tells it from")]
@@ -42,7 +44,7 @@ Bootstrap = Annotated[int, typer.Option("--bootstrap", metavar="N", min=0, help=
 UnitOption = Annotated[Unit, typer.Option("--unit", help="what the bootstrap draws")]
 Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the emotion")]
 Emotions = Annotated[str, typer.Option("--emotions", metavar="NAME|FILE", help="set of emotions")]
-Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the trees and their Sankey here")]
+Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw trees, Sankey and ratios here")]
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table of the top")]
 
 

@@ -33,7 +33,7 @@ def save(figure, path: str) -> list[str]:
 
 
 def draw(clips: Clips, study: Study, rows: list[dict], folder: str) -> list[str]:
-    """Draws `sankey` and `tree-EMOTION` for each emotion that has a tree, from what `study.lines` gave."""
+    """Draws `sankey`, `ratios`, and `tree-EMOTION` for each emotion that has a tree, from what `study.lines` gave."""
     import matplotlib
 
     names = clips.emotions.names
@@ -43,6 +43,7 @@ def draw(clips: Clips, study: Study, rows: list[dict], folder: str) -> list[str]
         matplotlib.rcdefaults()  # whatever a person's own settings are
         matplotlib.rcParams.update({"svg.hashsalt": "mma82", "text.parse_math": False})
         written = save(sankey(rows, names), os.path.join(folder, "sankey"))
+        written += save(heatmap(rows, names, clips.actions.names), os.path.join(folder, "ratios"))
         for e in sorted(set(emotion.tolist()) - {study.baseline}):
             mine = (emotion == e) | (emotion == study.baseline)
             grown = trees.tree(features[mine], emotion[mine] == e, study.growth, study.seed)
@@ -126,6 +127,34 @@ def _key(axes) -> None:
         _band(axes, x, -0.22, x + 0.25, -0.22, 0.12, INK, hatched, sure)
         axes.text(x + 0.32, -0.28, words, fontsize=7, va="center", color=INK)
     axes.text(0.35, -0.5, "Width: Gini importance in the emotion's tree", fontsize=7, va="center", color=INK)
+
+
+def heatmap(rows: list[dict], emotions: list[str], actions: list[str]):
+    """The smoothed R of every emotion and action (Eq. 7), on a logarithmic scale from 1/8 to 8; a dot where q < `SURE`.
+
+    Where R is 0/0 its smoothed value only tells how many clips there are, so nothing is shown.
+    """
+    from matplotlib.figure import Figure
+
+    shown = np.array([np.nan if x["ratio"] is None else x["ratio_smoothed"] for x in rows])
+    shown = np.log2(shown).reshape(len(emotions), len(actions)).T
+    sure = np.array([x["q"] is not None and x["q"] < SURE for x in rows]).reshape(len(emotions), len(actions)).T
+    left, row, column = 0.2 + 0.053 * max(map(len, actions)), 0.125, 0.42
+    wide, high = left + column * len(emotions) + 0.4, row * len(actions)
+    figure = Figure(figsize=(wide, high + 1.5))
+    axes = figure.add_axes([left / wide, 0.65 / (high + 1.5), column * len(emotions) / wide, high / (high + 1.5)])
+    axes.set_facecolor(GREY)
+    image = axes.imshow(shown, cmap="PuOr_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
+    axes.plot(*np.nonzero(sure)[::-1], "o", markersize=3, color=INK, markeredgecolor="white", markeredgewidth=0.5)
+    axes.set_yticks(range(len(actions)), actions, fontsize=6)
+    axes.set_xticks(range(len(emotions)), emotions, fontsize=7, rotation=40, ha="left", rotation_mode="anchor")
+    axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
+    scale = figure.add_axes([left / wide, 0.45 / (high + 1.5), 0.4 * column * len(emotions) / wide, 0.1 / (high + 1.5)])
+    bar = figure.colorbar(image, cax=scale, orientation="horizontal", ticks=[-3, -1, 0, 1, 3])
+    bar.ax.set_xticklabels(["1/8", "1/2", "1", "2", "8"], fontsize=6)
+    words = f"R    • q < {SURE:g}\ngrey: never seen"
+    figure.text((left + 0.46 * column * len(emotions)) / wide, 0.56 / (high + 1.5), words, fontsize=7, va="top", color=INK)
+    return figure
 
 
 def tree(grown, actions: list[str], best: np.ndarray, emotion: str, baseline: str, shade: str):

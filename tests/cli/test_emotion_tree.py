@@ -109,7 +109,8 @@ def test_plots_are_the_same_bytes_again(run, plain, tmp_path):
     pytest.importorskip("matplotlib")
     for folder in ("a", "b"):
         assert run("emotion-tree", "-q", "--plot", tmp_path / folder, stdin=CLIPS, env={"PYTHONHASHSEED": "3"}).out == plain.out
-    names = sorted(f"{stem}.{form}" for stem in ("sankey", "tree-anger", "tree-happy", "tree-sad") for form in ("png", "svg"))
+    stems = ("ratios", "sankey", "tree-anger", "tree-happy", "tree-sad")
+    names = sorted(f"{stem}.{form}" for stem in stems for form in ("png", "svg"))
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
     for name in names:
         data = (tmp_path / "a" / name).read_bytes()

@@ -75,3 +75,20 @@ def test_a_tree_without_a_question_is_its_clips():
     grown = trees.tree(np.zeros((6, 82)), np.arange(6) < 2)
     shown = assert_legible(figures.tree(grown.tree_, ACTIONS, np.zeros(82, bool), "sad", "neutral", "#D55E00"))
     assert shown[-2:] == ["4", "2"]
+
+
+def test_the_heat_map_shows_every_ratio():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    rows = [{"ratio": "inf", "ratio_smoothed": 2.0 ** (i % 9 - 4), "q": i % 9 / 9} for i in range(656)]
+    rows[-1] = {"ratio": None, "ratio_smoothed": 7.0, "q": 1.0}
+    figure = figures.heatmap(rows, EMOTIONS, ACTIONS)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    axes = figure.axes[0]
+    cells = axes.images[0].get_array()
+    assert cells.shape == (82, 8) and cells[1, 0] == -3 and np.ma.getmaskarray(cells).sum() == 1
+    assert len(axes.lines[0].get_xdata()) == sum(x["q"] == 0 for x in rows)
+    boxes = [t.get_window_extent(renderer) for t in axes.get_yticklabels()]
+    assert all(box.x0 >= 0 for box in boxes) and all(a.y0 >= b.y1 - 1 for a, b in zip(boxes, boxes[1:], strict=False))
+    assert all(t.get_window_extent(renderer).y1 <= figure.bbox.y1 for t in axes.get_xticklabels())
+    assert all(t.get_window_extent(renderer).x1 <= figure.bbox.x1 for t in axes.get_xticklabels())
