@@ -12,6 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from mma82cli.detection import suppress
 from mma82cli.metrics.detection import Spans
 from mma82cli.records import DataError, is_number, record_id, show, wrong
 from mma82cli.stream import Line, Pipe
@@ -211,3 +212,12 @@ def videos_of(spans: Spans) -> Iterator[tuple[int, slice]]:
     first = np.flatnonzero(np.diff(spans.video, prepend=-1))
     for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(spans.video)], strict=True):
         yield int(spans.video[begin]), slice(begin, end)
+
+
+def suppressed(spans: Spans, method: str) -> Spans:
+    """Predictions after suppression by `method` within each video and label; all are kept that it leaves, in their order."""
+    scores = np.full(len(spans.video), -1.0)
+    for _, rows in videos_of(spans):
+        kept = suppress(spans.segments[rows], spans.scores[rows], spans.label[rows], method, topk=0)
+        scores[rows][kept.index] = kept.scores
+    return spans._replace(scores=scores).take(scores >= 0)

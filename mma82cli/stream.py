@@ -13,6 +13,8 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from typing import NamedTuple
 
 import orjson
@@ -190,12 +192,32 @@ class Pipe:
         self.out = Output(output)
         self.skipped = 0
         self.muted = False
+        self._peeked: Input | None = None
 
     # -- in ------------------------------------------------------------------------------------------------
 
     def input(self) -> Input:
         """The raw lines, for a command with a loop of its own."""
-        return Input(self.files, self.out.flush)
+        opened, self._peeked = self._peeked, None
+        return opened or Input(self.files, self.out.flush)
+
+    def peek(self) -> dict | None:
+        """The first record, which stays in the pipe; None where no line is one."""
+        source = self._peeked = self.input()
+        files, held = source.by_file(), []
+        source.by_file = lambda: chain(((file, chain(read, rest)) for file, read, rest in held), files)
+        for file, lines in files:
+            read: list[bytes] = []
+            held.append((file, read, lines))
+            try:
+                for raw in lines:
+                    read.append(raw)
+                    with suppress(DataError):  # blank, or for the reading to come to complain about
+                        return parse(raw, len(read))
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{file}: damaged gzip data ({error})") from None
+            held[-1] = file, read, ()
+        return None
 
     def lines(self) -> Iterator[Line]:
         """Every record with its place; a line that is no object is reported or skipped."""

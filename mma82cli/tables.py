@@ -6,7 +6,7 @@ import io
 
 TITLES = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro-F1", "micro-f1": "Micro-F1", "f1-mean": "F1-mean"}
 LEVELS = {"action": "Action", "body": "Body", "avg": "Both"}
-_KEYS = ("metric", "level", "value", "n", "label", "predicted", "support", "signature")
+_KEYS = ("metric", "level", "value", "n", "tiou", "label", "predicted", "support", "signature")
 _DETAILS = ("ci", "sd", "runs", "other", "delta", "delta_ci", "p", "mcnemar")
 
 
@@ -15,10 +15,11 @@ def render(lines: list[dict], form: str) -> str:
     if form == "plain":
         return "".join(f"{'null' if x.get('value') is None else repr(x['value'])}\n" for x in lines if "value" in x)
     tables = []
-    for wanted, build in ((_is_figure, _figures), (_is_class, _classes), (_is_pair, _pairs)):
+    builders = ((_is_map, _maps), (_is_ap, _precisions), (_is_figure, _figures), (_is_class, _classes), (_is_pair, _pairs))
+    for wanted, build in builders:
         part = [x for x in lines if wanted(x)]
         if part:
-            detailed = build is _figures and any(key in part[0] for key in _DETAILS)
+            detailed = build in (_figures, _maps) and any(key in part[0] for key in _DETAILS)
             tables.append((_details if detailed else build)(part))
     draw = {"table": _terminal, "markdown": _markdown, "latex": _latex, "tsv": _tsv}[form]
     text = "\n".join(draw(header, rows) for header, rows in tables)
@@ -26,16 +27,24 @@ def render(lines: list[dict], form: str) -> str:
     return text + {"table": f"{note}\n", "markdown": f"\n`{note}`\n", "latex": f"% {note}\n"}.get(form, "")
 
 
+def _is_map(line: dict) -> bool:
+    return line["metric"] == "map"
+
+
+def _is_ap(line: dict) -> bool:
+    return line["metric"] == "ap"
+
+
 def _is_pair(line: dict) -> bool:
     return "predicted" in line
 
 
 def _is_class(line: dict) -> bool:
-    return "label" in line and "predicted" not in line
+    return "label" in line and "predicted" not in line and not _is_ap(line)
 
 
 def _is_figure(line: dict) -> bool:
-    return "label" not in line
+    return "label" not in line and not _is_map(line)
 
 
 def _group(line: dict) -> dict:
@@ -67,6 +76,42 @@ def _figures(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
+def _maps(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """Columns are the levels, as in the paper's Table VI; rows tIoUs, or groups with their average over tIoUs."""
+    fields = list(_group(lines[0]))
+    if fields:
+        lines = [x for x in lines if x["tiou"] == "avg"]
+    levels = [level for level in ("body", "action", "avg") if any(x["level"] == level for x in lines)]
+    rows: dict[tuple, dict] = {}
+    for line in lines:
+        rows.setdefault(tuple(_group(line).values()) or (line["tiou"],), {})[line["level"]] = line
+    table = []
+    for key, row in rows.items():
+        n = next(iter(row.values()))["n"]
+        first = ["–" if v is None else str(v) for v in key] if fields else [_threshold(key[0])]
+        table.append(first + [_percent(row[level]["value"]) if level in row else "" for level in levels] + [str(n)])
+    first = [f.capitalize() for f in fields] or ["tIoU"]
+    return first + [f"{LEVELS[x]} mAP" for x in levels] + ["Instances"], table
+
+
+def _threshold(value) -> str:
+    return "Average" if value == "avg" else f"{value:g}"
+
+
+def _precisions(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
+    """A row a label, a column a tIoU."""
+    fields = list(_group(lines[0]))
+    rows: dict[tuple, list[dict]] = {}
+    for line in lines:
+        rows.setdefault((*_group(line).values(), line["level"], line["label"]), []).append(line)
+    table = []
+    for (*group, level, label), row in rows.items():
+        values = [_percent(x["value"]) for x in row]
+        table.append([*map(str, group), LEVELS[level], label, *values, str(row[0]["support"])])
+    tious = [_threshold(x["tiou"]) for x in next(iter(rows.values()))]
+    return [f.capitalize() for f in fields] + ["Level", "Label", *tious, "Instances"], table
+
+
 def _details(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
     """A row a metric, where a value comes with an interval, a spread or a comparison."""
     titles = {"ci": "95 % interval", "sd": "SD", "runs": "Runs", "other": "Other", "delta": "Delta"}
@@ -75,7 +120,8 @@ def _details(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for line in lines:
         first = ["–" if v is None else str(v) for v in _group(line).values()]
-        first += [LEVELS[line["level"]], TITLES[line["metric"]], _percent(line["value"])]
+        title = TITLES[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
+        first += [LEVELS[line["level"]], title, _percent(line["value"])]
         rows.append(first + [_detail(key, line.get(key, "")) for key in used] + [str(line["n"])])
     fields = [f.capitalize() for f in _group(lines[0])]
     return fields + ["Level", "Metric", "Value"] + [titles[key] for key in used] + ["Clips"], rows

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command
-from mma82cli.records import DataError
+from mma82cli.records import DataError, WrongUsage
 
-Metric = choice("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean")
+Metric = choice("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean", "map")
 Level = choice("both", "action", "body")
 LabelRule = choice("sklearn", "present", "union", "all")
 BodyRule = choice("max", "sum", "mapped")
+Evaluator = choice("opentad", "activitynet", "mac")
+Suppression = choice("gauss", "linear", "hard")
 Format = choice("jsonl", "table", "markdown", "latex", "tsv", "plain")
 
 EXAMPLE = """
@@ -33,6 +35,12 @@ repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
 interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap
 p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean
 over runs with standard deviation and 95 % t interval.
+
+Records with `predictions` and `segments` get map: AP a label and tIoU as opentad (drops repeated and empty truth),
+activitynet or mac (0.0001 s in every union) define it, the mean over the labels that have truth, at each tIoU and
+over them ("avg"). Equal scores: by id, then by place in the record. The body level maps labels to groups and scores
+what it is given; a detector that was suppressed per action leaves twins in a group: --body-suppress gauss takes
+them out first. Level avg is the mean of both. --truth takes videos with `segments`, or a segment a line.
 """
 
 Metrics = Annotated[list[Metric], typer.Option("--metric", show_default=False, help="repeat for several; none: all")]
@@ -50,6 +58,9 @@ Compare = Annotated[str, typer.Option("--compare", metavar="FILE", show_default=
 MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of runs")]
 Items = Annotated[bool, typer.Option("--items", help="a line for each record instead")]
 CountsOption = Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")]
+EvaluatorOption = Annotated[Evaluator, typer.Option("--evaluator", help="whose map")]
+Tiou = Annotated[str, typer.Option("--tiou", metavar="LO:HI:STEP|T,T", help="thresholds of map")]
+BodySuppress = Annotated[Suppression, typer.Option("--body-suppress", show_default=False, help="once more on groups")]
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
 
 
@@ -59,10 +70,20 @@ def run(
     split: Split = None, by: By = None, labels: Labels = LabelRule.sklearn, body: Body = BodyRule.max, truth: Truth = None,
     per_class: PerClass = False, confusion: Confusion = False, ci: Interval = 0, cluster: Cluster = None,
     compare: Compare = None, mean_over: MeanOver = None, items: Items = False, counts: CountsOption = False,
+    evaluator: EvaluatorOption = Evaluator.opentad, tiou: Tiou = "0.1:0.9:0.1", body_suppress: BodySuppress = None,
     format: FormatOption = None, seed: Seed = 0,
 ) -> None:  # fmt: skip
-    """Score recognition: records with `label` and `scores` (or `topk`) in, a line for each metric and level out:
-    metric, level, value (a fraction), n, signature."""
+    """Score recognition (records with `label` and `scores` or `topk`) or detection (`segments` and `predictions`):
+    a line for each metric and level, with metric, level, value (a fraction), n, signature."""
+    names = [m.value for m in metric or ()]
+    if _is_detection(pipe, names):
+        _refuse({"--ci": ci, "--compare": compare, "--cluster": cluster, "--confusion": confusion, "--items": items})
+        label_set, by = _label_set(taxonomy, level.value), [*(by or ()), *([mean_over] if mean_over else ())]
+        detection = _Detection(label_set, by, level.value, evaluator.value, tiou, body_suppress and body_suppress.value)
+        detection.read(pipe, split, truth)
+        if counts:
+            return detection.write_counts(pipe)
+        return _write(pipe, detection.lines(pipe, per_class, mean_over), detection.settings, format)
     from mma82cli.metrics.confidence import Outcomes
     from mma82cli.metrics.tally import Tally
     from mma82cli.taxonomy import load_taxonomy
@@ -81,7 +102,7 @@ def run(
     if counts or items:
         return
     levels = ["action", "body"] if level == Level.both else [level.value]
-    lines = _figures(tally, [m.value for m in metric or ()], levels, labels.value)
+    lines = _figures(tally, names, levels, labels.value)
     choices = settings | {"labels": labels.value, "ties": "lowest-id"}
     if outcomes is not None:
         choices |= {"bootstrap": ci or 1000, "cluster": cluster or "clip", "seed": seed}
@@ -204,6 +225,110 @@ def _write_items(pipe, tally, batch, ranked, groups) -> None:
         fields = dict(zip(tally.by, group, strict=True))
         label, guess = names[truth], names[predicted]
         pipe.write({"id": name, **fields, "label": label, "predicted": guess, "rank": rank + 1, "correct": rank == 0})
+
+
+def _is_detection(pipe, metrics: list[str]) -> bool:
+    """Whether detections are to be scored: as the metrics say, or else the first record."""
+    if "map" in metrics and len(set(metrics)) > 1:
+        raise WrongUsage("map is of detections, the other metrics are of clips; score them one after the other")
+    if metrics:
+        return metrics == ["map"]
+    first = pipe.peek() or {}
+    return first.get("counts") == "detection" or ("predictions" in first and "scores" not in first and "topk" not in first)
+
+
+def _refuse(options: dict) -> None:
+    for name in (name for name, value in options.items() if value):
+        raise WrongUsage(f"{name} is not for map (yet); it resamples, pairs or lists clips that have scores")
+
+
+def _label_set(taxonomy: str, level: str):
+    from mma82cli.taxonomy import load_taxonomy
+
+    label_set = load_taxonomy(taxonomy)
+    if level == "body" and not label_set.bodies:
+        raise DataError(f"no map at level body; taxonomy {label_set.name} has no body groups")
+    return label_set
+
+
+class _Detection:
+    """How detections are read, matched and counted."""
+
+    def __init__(self, taxonomy, by, level: str, evaluator: str, tiou: str, body_suppress: str | None):
+        from mma82cli.metrics.detection import parse_tious
+        from mma82cli.metrics.detection_report import MatchTally
+
+        levels = ["action", *(["body"] if taxonomy.bodies else [])] if level == "both" else [level]
+        self.taxonomy, self.evaluator, self.body_suppress = taxonomy, evaluator, body_suppress
+        self.tally = MatchTally(taxonomy, by, levels, parse_tious(tiou))
+        body = f"mapped+{body_suppress}" if body_suppress else "mapped"
+        self.settings = {"metric": "map", "taxonomy": taxonomy.name, "split": "all", "evaluator": evaluator, "tiou": tiou}
+        self.settings |= {"body": body if "body" in levels else None, "ties": "score,id,place"}
+
+    def read(self, pipe, split: str | None, truth: str | None) -> None:
+        """Matches every detection, and adds the counts met among them."""
+        from mma82cli.detections import Detections, load_truth
+
+        self.settings["split"] = split or "all"
+        reader = Detections(pipe, self.taxonomy, split, self.tally.by, load_truth(truth, self.taxonomy) if truth else None)
+        lost = reader.read().finish()
+        for line in reader.counts:
+            try:
+                self.tally.add_record(line.record, self.settings)
+            except DataError as error:
+                pipe.reject(line, error)
+        if reader.keys:
+            real, found = reader.truth.spans(), reader.found.spans()
+            self.tally.add(reader.keys, reader.groups, self._levels(real, found))
+            self._tell(pipe, reader, lost, real, found)
+        self.tally.finish()
+        if not self.tally.keys:
+            raise DataError("no detections; expected records with 'segments' and 'predictions'")
+
+    def _levels(self, real, found) -> dict:
+        from mma82cli.detections import suppressed
+        from mma82cli.metrics.detection import mapped
+        from mma82cli.metrics.detection_report import matched
+
+        levels = {}
+        for level in self.tally.parts:
+            truth, guesses = real, found
+            if level == "body":
+                truth, guesses = mapped(real, self.taxonomy.body), mapped(found, self.taxonomy.body)
+                guesses = suppressed(guesses, self.body_suppress) if self.body_suppress else guesses
+            levels[level] = matched(truth, guesses, self.tally.tious, self.evaluator)
+        return levels
+
+    def _tell(self, pipe, reader, lost: int, real, found) -> None:
+        """Says what a person must know about the numbers."""
+        from mma82cli.metrics.detection import oddities
+
+        for name in sorted(reader.other_taxonomies):
+            pipe.note(f"predictions follow taxonomy '{name}'; they are read as {self.taxonomy.name}")
+        if lost:
+            pipe.note(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
+        if reader.strangers:
+            pipe.note(f"{reader.strangers} video(s) are not in the truth; all their predictions count as false")
+        for message in oddities(real, found, self.evaluator):
+            pipe.note(message)
+
+    def write_counts(self, pipe) -> None:
+        """A mergeable line for each video."""
+        for record in self.tally.to_records(self.settings):
+            pipe.write(record)
+
+    def lines(self, pipe, per_class: bool, mean_over: str | None) -> list[dict]:
+        """The figures of a report."""
+        from mma82cli.metrics import detection_report, report
+
+        wanted = [*self.tally.parts, *(["avg"] if len(self.tally.parts) == 2 else [])]
+        lines = detection_report.lines(self.tally, wanted, per_class and not mean_over)
+        empty = sum(line["value"] is None for line in lines if line["metric"] == "map" and line["tiou"] == "avg")
+        if empty == sum(line["metric"] == "map" and line["tiou"] == "avg" for line in lines):
+            raise DataError("no segments in the truth; a mean average precision needs at least one")
+        if empty:
+            pipe.note("a group without a segment in the truth has no mean average precision: value is null")
+        return report.mean_over([x for x in lines if x["value"] is not None], mean_over) if mean_over else lines
 
 
 def _write(pipe, lines: list[dict], choices: dict, format) -> None:

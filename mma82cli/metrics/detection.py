@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.records import DataError
+from mma82cli.records import DataError, WrongUsage, show
 
 EVALUATORS = ("opentad", "activitynet", "mac")
 TIOUS = tuple(round(0.1 * i, 1) for i in range(1, 10))
@@ -34,6 +34,44 @@ class Spans(NamedTuple):
     def take(self, rows) -> Spans:
         """The spans that `rows` selects."""
         return Spans(*(None if column is None else column[rows] for column in self))
+
+
+def parse_tious(text: str) -> list[float]:
+    """Thresholds from "LO:HI:STEP" (HI included) or "T,T,…". Raises WrongUsage."""
+    try:
+        parts = [float(part) for part in text.replace(":", ",").split(",")]
+        if ":" in text:
+            low, high, step = parts
+            parts = [round(low + i * step, 9) for i in range(int((high - low) / step + 1e-6) + 1)]
+    except (ValueError, ZeroDivisionError, OverflowError):
+        parts = []
+    if not 0 < len(parts) <= 60 or not all(0 < t <= 1 for t in parts) or len(set(parts)) < len(parts):
+        raise WrongUsage(f"--tiou {show(text)}; expected LO:HI:STEP or T,T,… with at most 60 thresholds above 0, up to 1")
+    return parts
+
+
+def oddities(truth: Spans, found: Spans, evaluator: str) -> list[str]:
+    """What a person must know about the numbers, a sentence each."""
+    said = []
+    for name, spans in (("segment", truth), ("prediction", found)):
+        empty = int((spans.segments[:, 1] <= spans.segments[:, 0]).sum())
+        rule = "left out" if name == "segment" and evaluator == "opentad" else "nothing matches them"
+        if empty:
+            said.append(f"{empty} {name}(s) with end <= start; {rule}")
+    repeats = len(truth.video) - int(admitted(truth, evaluator).sum())
+    if evaluator == "opentad":
+        repeats -= int((truth.segments[:, 1] <= truth.segments[:, 0]).sum())
+    if repeats:
+        said.append(f"{repeats} segment(s) of the truth repeat another within 0.001 s; left out")
+    absent = int((~np.isin(found.label, truth.label)).sum())
+    if absent:
+        said.append(f"{absent} prediction(s) of labels that the truth does not have; they count for nothing")
+    order = np.lexsort((found.scores, found.label))
+    label, score = found.label[order], found.scores[order]
+    ties = int(((label[1:] == label[:-1]) & (score[1:] == score[:-1])).sum())
+    if ties:
+        said.append(f"{ties} prediction(s) share their score with another of their label; the lower id, the earlier first")
+    return said
 
 
 def admitted(truth: Spans, evaluator: str) -> np.ndarray:
