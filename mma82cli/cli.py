@@ -20,6 +20,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "infer": ("infer", "a checkpoint's scores for each clip"),
     "labels": ("labels", "print a taxonomy, a label a line"),
     "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
+    "validate": ("validate", "every fault of records, with its line"),
     "convert": ("convert", "other people's formats to records, and back"),
     "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),

@@ -1,0 +1,57 @@
+"""The faults of the files that records name: missing, no video, another frame rate, too short."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from mma82cli.records import DataError, is_number
+from mma82cli.validation.fields import SPREAD, Fault, wrong
+from mma82cli.video import Video
+
+LATE = 0.1  # seconds beside two frames: headers round
+
+
+class Media:
+    """Opens each file once, and remembers what it said."""
+
+    def __init__(self, root: str):
+        self.root = root
+        self._known: dict[str, tuple[Fault | None, float, float]] = {}  # video -> fault, fps, duration
+
+    def faults(self, record: dict) -> Iterator[Fault]:
+        """The faults of the file of a record."""
+        video = record.get("video")
+        if not isinstance(video, str) or not video:
+            return
+        if video not in self._known:
+            self._known[video] = self._look(video)
+        fault, fps, duration = self._known[video]
+        if fault is not None:
+            yield fault
+            return
+        said = record.get("fps")
+        if is_number(said) and fps and abs(said - fps) > SPREAD * fps:
+            yield wrong("fps", "fps-mismatch", said, f"{fps:g}, the file's")
+        latest = max((s["end"] for s in _spans(record) if is_number(s.get("end"))), default=0)
+        if duration and latest > duration + (2 / fps if fps else 0) + LATE:
+            yield wrong("end", "beyond-duration", latest, f"a time within the {duration:g} s of the file")
+
+    def _look(self, name: str) -> tuple[Fault | None, float, float]:
+        path = os.path.join(self.root, name)
+        if not os.path.exists(path):
+            return Fault("video", "missing-file", f"{path}: No such file or directory", name), 0.0, 0.0
+        try:
+            video = Video(path)
+        except DataError as error:
+            return Fault("video", "unreadable-file", str(error), name), 0.0, 0.0
+        try:
+            return None, video.fps, video.duration
+        finally:
+            video.close()
+
+
+def _spans(record: dict) -> list[dict]:
+    segments = record.get("segments")
+    inside = [s for s in segments if isinstance(s, dict)] if isinstance(segments, list) else []
+    return [record, *inside]

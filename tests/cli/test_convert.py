@@ -1,0 +1,125 @@
+"""`mma82 convert` as a user calls it."""
+
+import json
+import zipfile
+
+import pytest
+from conftest import as_lines
+
+SEGMENT = {"video": "a.mp4", "start": 1.0, "end": 2.0, "label": "Nodding"}
+
+
+def labelu(*segments, **result):
+    tools = [{"toolName": "videoSegmentTool", "result": list(segments)}]
+    return {"id": 1, "fileName": "a.mp4", "result": json.dumps({"annotations": tools, **result})}
+
+
+def test_labelu_names_bad_segments_and_counts_invalid_items(run, tmp_path):
+    good = {"start": 1.0, "end": 2.0, "label": "nodding"}
+    frames = {"id": 2, "fileName": "b.mp4", "result": {"annotations": [{"toolName": "videoFrameTool", "result": [{}, {}]}]}}
+    items = [labelu(good, {**good, "end": 0.5}, {**good, "label": "none"}), labelu(good, valid=False), frames, {"fileName": "c"}]
+    path = tmp_path / "anna.json"
+    path.write_text(json.dumps(items))
+    result = run("convert", "--from", "labelu", "--on-error", "skip", path)
+    assert result.code == 1 and result.records == [{**SEGMENT, "annotator": "anna"}]
+    faults = [json.loads(line) for line in result.err.splitlines() if line.startswith("{")]
+    assert [f["place"] for f in faults] == ["item 1, segment 2", "item 1, segment 3", "item 4"]
+    assert faults[0]["error"].startswith(f"{path}: item 1, segment 2: field 'end' is 0.5") and faults[0]["line"] is None
+    assert "1 items marked valid:false, with 1 segments" in result.err and "2 of videoFrameTool" in result.err
+    kept = run("convert", "--from", "labelu", "--keep-invalid", "--on-error", "skip", "--annotator", "b", path)
+    assert [(r["annotator"], r.get("valid")) for r in kept.records] == [("b", None), ("b", False)]
+    stopped = run("convert", "--from", "labelu", path)
+    assert stopped.code == 1 and stopped.err == f"mma82 convert: {faults[0]['error']}\n"
+
+
+def test_a_labelu_file_holds_one_annotator(run, tmp_path):
+    both = [{**SEGMENT, "annotator": a} for a in ("a1", "a2")]
+    out = tmp_path / "x.json"
+    assert run("convert", "--to", "labelu", "-o", out, stdin=both).code == 2 and not out.exists()
+    chosen = run("convert", "--to", "labelu", "--annotator", "a2", "-o", out, stdin=both)
+    assert chosen.code == 0 and "left out 1 records of other annotators" in chosen.err
+    assert run("convert", "--from", "labelu", "--annotator", "a2", out).records == both[1:]
+
+
+def test_between_two_formats(run, tmp_path):
+    table = "clip\tfrom\tto\taction\nd/a.mp4\t0:01\t2\tnodding\n"
+    out = tmp_path / "x.eaf"
+    columns = ("--columns", "video=clip,start=from,end=to,label=action")
+    assert run("convert", "--from", "csv", *columns, "--to", "elan", "-o", out, stdin=table).code == 0
+    assert run("convert", "--from", "elan", out).records == [{**SEGMENT, "video": "d/a.mp4"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        ([], 2, "--from"),
+        (["--from", "nope"], 2, "labelu"),
+        (["--to", "labelu"], 2, "-o FILE"),
+        (["--from", "csv", "--columns", "video"], 2, "FIELD=COLUMN"),
+        (["--from", "csv", "--columns", "video=clip,start=b"], 1, "<stdin>: line 1: no column 'clip'"),
+        (["--from", "labelu"], 1, "<stdin>: line 1, column 1: broken JSON"),
+        (["--from", "elan"], 1, "broken XML"),
+        (["--from", "pyskl"], 1, "not a pickle"),
+        (["--from", "mma52"], 1, "no column"),
+        (["--from", "list"], 1, "<stdin>:1: found"),
+        (["--from", "tree", "nosuch"], 1, "nosuch: No such file"),
+        (["--to", "list"], 1, "<stdin>:1:1: broken JSON"),
+    ],
+)
+def test_errors_are_one_line(run, arguments, status, words):
+    result = run("convert", *arguments, stdin=b"a,b\n")
+    assert result.code == status and result.out == "" and result.err.count("\n") == 1 and words in result.err, result.err
+
+
+def test_submissions_are_zips_of_the_same_bytes(run, tmp_path):
+    records = [{"video": "d/test0001.mp4", "scores": [i * 37 % 52 / 52 for i in range(52)]}]
+    for name in ("a.zip", "b.zip"):
+        assert run("convert", "--to", "mac-mar", "-o", tmp_path / name, stdin=records).code == 0
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == ["prediction.csv"]
+        header, row = archive.read("prediction.csv").decode().split()
+    assert header.startswith("vid,action_pred_1,") and header.endswith(",body_pred_5")
+    assert row == "test0001.mp4,7,14,21,28,35,1,2,2,3,4"
+    old = run("convert", "--to", "mac-mar", "--challenge", "2024", stdin=records).out
+    assert old == "id,pred_label_1,pred_label_2\ntest0001.mp4,1,7\n"
+    back = run("convert", "--from", "mac-mar", tmp_path / "a.zip").records
+    assert back[0]["topk"][0] == ["tilting head", 1.0]
+    more = run("convert", "--to", "mac-mar", stdin=[{"id": "x", "scores": [0.5] * 82}])
+    assert more.code == 0 and more.out.splitlines()[1] == "x,0,1,2,3,4,0,0,0,0,0"
+    detections = [{"id": "v", "predictions": [{"start": 1.5, "end": 2, "label": "shrugging", "score": 0.5}]}]
+    assert run("convert", "--to", "mac-mmad", stdin=detections).out == ",video_id,t_start,t_end,class,score\n0,v,1.5,2,2,0.5\n"
+
+
+def test_label_studio_counts_frames_from_one(run):
+    ranges = {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 25}], "timelinelabels": ["Nodding"]}}
+    phantom = {"type": "timelinelabels", "value": {"timelinelabels": ["Nodding"]}}
+    task = {"data": {"video": "a.mp4"}, "annotations": [{"completed_by": 3, "result": [ranges, phantom]}]}
+    result = run("convert", "--from", "label-studio", "--fps", "25", "--on-error", "skip", stdin=json.dumps([task]))
+    assert result.code == 1 and result.records == [{**SEGMENT, "start": 0.0, "end": 1.0, "annotator": "3"}]
+    assert "task 1, result 2: field 'ranges' is missing" in result.err
+    assert run("convert", "--from", "label-studio", stdin=json.dumps([task])).code == 2
+
+
+def test_a_tree_and_a_dummy_list(run, tmp_path):
+    for path in ("train/Tilting_forward_backward/b.mp4", "val/Nodding/a.AVI", "val/Nodding/notes.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    result = run("convert", "--from", "tree", tmp_path)
+    assert result.records == [
+        {"video": "train/Tilting_forward_backward/b.mp4", "label": "Tilting forward/backward", "split": "train"},
+        {"video": "val/Nodding/a.AVI", "label": "Nodding", "split": "val"},
+    ]
+    assert "1 files that are no videos" in result.err
+    dummies = run("convert", "--from", "ma52", "--split", "test", stdin="a.mp4 0\nb.mp4 0\n")
+    assert "dummies" in dummies.err and dummies.records[1] == {"video": "b.mp4", "label": "shaking body", "split": "test"}
+    names = run("convert", "--from", "ma52", stdin="0\tshaking body\n5\tnodding\n").records
+    assert names[0] == {"id": 0, "label": "shaking body", "body": "Body"}
+
+
+def test_what_has_no_place_is_named_and_lines_stream(run):
+    records = [{"video": f"v{i}", "label": 3, "zeta": i} for i in range(3)]
+    result = run("convert", "--to", "list", stdin=as_lines(records))
+    assert result.out == "v0 3\nv1 3\nv2 3\n" and "no place for zeta; left out" in result.err
+    skipped = run("convert", "--to", "list", "--on-error", "skip", stdin=[records[0], {"video": "x", "label": "none"}])
+    assert skipped.code == 1 and skipped.out == "v0 3\n" and json.loads(skipped.err.splitlines()[0])["line"] == 2
