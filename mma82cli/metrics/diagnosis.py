@@ -82,7 +82,7 @@ class Diagnosis:
     """The three analyses of one detector.
 
     truth        true segments, by video, all usable (as `sort_into_buckets` leaves them)
-    predictions  with scores, within a video in the order that settles ties; those of labels without truth are left out
+    predictions  with scores, in the order that settles ties (by video); those of labels without truth are left out
     axes         the ways to sort the truth
     tious        (T,) thresholds
 
@@ -95,7 +95,7 @@ class Diagnosis:
         self.truth, self.axes, self.tious = truth, axes, tious
         positives = np.bincount(truth.label, minlength=predictions.label.max(initial=0) + 1)
         predictions = predictions.take(positives[predictions.label] > 0)
-        predictions = predictions.take(np.lexsort((predictions.video, -predictions.score, predictions.label)))
+        predictions = predictions.take(np.lexsort((-predictions.score, predictions.label)))
         self.predictions, self.positives = predictions, positives
         self.N = len(truth) / np.count_nonzero(positives)
         self.matches = match(truth, predictions, tious)

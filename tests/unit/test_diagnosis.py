@@ -53,11 +53,10 @@ RECORDS = st.lists(st.tuples(SEGMENTS, PREDICTIONS, st.sampled_from([5.0, 12.0])
 
 
 @settings(deadline=None, max_examples=150)
-@given(RECORDS, st.sampled_from([1 << 20, 1, 7]))
-def test_equal_to_the_definition(rows, pairs):
+@given(RECORDS, st.sampled_from([1 << 20, 1, 7]), st.sampled_from([[0.05, 0.5, 0.75], [0.25, 0.5], [0.5, 1.0]]))
+def test_equal_to_the_definition(rows, pairs, tious):
     records = [video(s, p, f"v{i}", duration) for i, (s, p, duration) in enumerate(rows)]
     records[0]["segments"].append(segment(1, 4, "a"))
-    tious = [0.05, 0.25, 0.5, 0.75]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(diagnosis_matching, "PAIRS", pairs)
         got = figures(records, tious=tious)
@@ -101,6 +100,13 @@ def test_a_planted_error_is_found_as_itself(error):
     assert gains == {e: pytest.approx(1 - got["base", None, None, None, 0.5] if e == error else 0) for e in ERRORS}
     # it stands before one label's only true positive, but the second of a segment stands after it
     assert gains[error] == pytest.approx(0 if error == "double" else 0.25)
+
+
+def test_of_equal_tious_the_later_segment_is_found():
+    truth = [segment(0, 4, "a"), segment(6, 10, "a")]
+    got = diagnosis([video(truth, [segment(2, 8, "a", 0.9), segment(6, 10, "a", 0.8)])], tious=[0.25, 0.5])
+    assert got.matches.found.tolist() == [[1, -1], [-1, 1]]
+    assert got.matches.nearest.tolist() == [0, 1] and got.matches.top.tolist() == [0.25, 1.0]
 
 
 def test_what_stands_too_low_counts_as_missed():
