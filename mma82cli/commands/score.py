@@ -255,19 +255,21 @@ class _Detection:
     """How detections are read, matched and counted."""
 
     def __init__(self, taxonomy, by, level: str, evaluator: str, tiou: str, body_suppress: str | None):
-        from mma82cli.metrics.detection import parse_tious
+        from mma82cli.metrics.detection import parse_tious, show_tious
         from mma82cli.metrics.detection_report import MatchTally
 
         levels = ["action", *(["body"] if taxonomy.bodies else [])] if level == "both" else [level]
         self.taxonomy, self.evaluator, self.body_suppress = taxonomy, evaluator, body_suppress
-        self.tally = MatchTally(taxonomy, by, levels, parse_tious(tiou))
+        tious = parse_tious(tiou)
+        self.tally = MatchTally(taxonomy, by, levels, tious)
         body = f"mapped+{body_suppress}" if body_suppress else "mapped"
-        self.settings = {"metric": "map", "taxonomy": taxonomy.name, "split": "all", "evaluator": evaluator, "tiou": tiou}
-        self.settings |= {"body": body if "body" in levels else None, "ties": "score,id,place"}
+        self.settings = {"metric": "map", "taxonomy": taxonomy.name, "split": "all", "evaluator": evaluator}
+        self.settings |= {"tiou": show_tious(tious), "body": body if "body" in levels else None, "ties": "score,id,place"}
 
     def read(self, pipe, split: str | None, truth: str | None) -> None:
         """Matches every detection, and adds the counts met among them."""
         from mma82cli.detections import Detections, load_truth
+        from mma82cli.metrics.detection import best_first, oddities
 
         self.settings["split"] = split or "all"
         reader = Detections(pipe, self.taxonomy, split, self.tally.by, load_truth(truth, self.taxonomy) if truth else None)
@@ -279,13 +281,14 @@ class _Detection:
                 pipe.reject(line, error)
         if reader.keys:
             real, found = reader.truth.spans(), reader.found.spans()
-            self.tally.add(reader.keys, reader.groups, self._levels(real, found))
-            self._tell(pipe, reader, lost, real, found)
+            order = best_first(found.scores)
+            self.tally.add(reader.keys, reader.groups, self._levels(real, found, order))
+            self._tell(pipe, reader, lost, oddities(real, found, self.evaluator, order))
         self.tally.finish()
         if not self.tally.keys:
             raise DataError("no detections; expected records with 'segments' and 'predictions'")
 
-    def _levels(self, real, found) -> dict:
+    def _levels(self, real, found, order) -> dict:
         from mma82cli.detections import suppressed
         from mma82cli.metrics.detection import mapped
         from mma82cli.metrics.detection_report import matched
@@ -295,21 +298,20 @@ class _Detection:
             truth, guesses = real, found
             if level == "body":
                 truth, guesses = mapped(real, self.taxonomy.body), mapped(found, self.taxonomy.body)
-                guesses = suppressed(guesses, self.body_suppress) if self.body_suppress else guesses
-            levels[level] = matched(truth, guesses, self.tally.tious, self.evaluator)
+                if self.body_suppress:
+                    guesses, order = suppressed(guesses, self.body_suppress), None
+            levels[level] = matched(truth, guesses, self.tally.tious, self.evaluator, order)
         return levels
 
-    def _tell(self, pipe, reader, lost: int, real, found) -> None:
+    def _tell(self, pipe, reader, lost: int, oddities: list[str]) -> None:
         """Says what a person must know about the numbers."""
-        from mma82cli.metrics.detection import oddities
-
         for name in sorted(reader.other_taxonomies):
             pipe.note(f"predictions follow taxonomy '{name}'; they are read as {self.taxonomy.name}")
         if lost:
             pipe.note(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
         if reader.strangers:
             pipe.note(f"{reader.strangers} video(s) are not in the truth; all their predictions count as false")
-        for message in oddities(real, found, self.evaluator):
+        for message in oddities:
             pipe.note(message)
 
     def write_counts(self, pipe) -> None:

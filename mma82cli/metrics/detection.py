@@ -19,6 +19,7 @@ from mma82cli.records import DataError, WrongUsage, show
 
 EVALUATORS = ("opentad", "activitynet", "mac")
 TIOUS = tuple(round(0.1 * i, 1) for i in range(1, 10))
+SLACK = {"opentad": 0.0, "activitynet": 0.0, "mac": 1e-4}  # seconds added to a union
 _SAME = 1e-3  # seconds
 
 
@@ -50,7 +51,15 @@ def parse_tious(text: str) -> list[float]:
     return parts
 
 
-def oddities(truth: Spans, found: Spans, evaluator: str) -> list[str]:
+def show_tious(tious: list[float]) -> str:
+    """The same thresholds, the same text: LO:HI:STEP where they are evenly spaced, else T,T,…"""
+    steps = {round(b - a, 9) for a, b in zip(tious, tious[1:], strict=False)}
+    if len(tious) > 2 and len(steps) == 1:
+        return f"{tious[0]:.9g}:{tious[-1]:.9g}:{steps.pop():.9g}"
+    return ",".join(f"{t:.9g}" for t in tious)
+
+
+def oddities(truth: Spans, found: Spans, evaluator: str, order=None) -> list[str]:
     """What a person must know about the numbers, a sentence each."""
     said = []
     for name, spans in (("segment", truth), ("prediction", found)):
@@ -66,7 +75,8 @@ def oddities(truth: Spans, found: Spans, evaluator: str) -> list[str]:
     absent = int((~np.isin(found.label, truth.label)).sum())
     if absent:
         said.append(f"{absent} prediction(s) of labels that the truth does not have; they count for nothing")
-    order = np.lexsort((found.scores, found.label))
+    order = best_first(found.scores) if order is None else order
+    order = order[_grouped(found.label[order])]
     label, score = found.label[order], found.scores[order]
     ties = int(((label[1:] == label[:-1]) & (score[1:] == score[:-1])).sum())
     if ties:
@@ -76,71 +86,90 @@ def oddities(truth: Spans, found: Spans, evaluator: str) -> list[str]:
 
 def admitted(truth: Spans, evaluator: str) -> np.ndarray:
     """(N,) bool: the truth that the evaluator counts."""
-    keep = np.ones(len(truth.video), bool)
     if evaluator != "opentad":
-        return keep
+        return np.ones(len(truth.video), bool)
     keep = truth.segments[:, 1] > truth.segments[:, 0]
-    kept: dict[tuple, list] = {}
-    rows = zip(truth.video.tolist(), truth.label.tolist(), truth.segments.tolist(), strict=True)
-    for row, (video, label, (start, end)) in enumerate(rows):
-        others = kept.setdefault((video, label), [])
-        if keep[row] and any(abs(start - s) <= _SAME and abs(end - e) <= _SAME for s, e in others):
-            keep[row] = False
-        elif keep[row]:
-            others.append((start, end))
+    order = np.lexsort((truth.segments[:, 0], truth.label, truth.video))
+    near = (np.diff(truth.segments[order, 0]) <= _SAME) & (np.diff(truth.label[order]) == 0) & (np.diff(truth.video[order]) == 0)
+    suspects = {(truth.video[i], truth.label[i]) for i in order[1:][near]}  # few: most starts are far apart
+    for video, label in suspects:
+        kept: list[np.ndarray] = []
+        for row in np.flatnonzero((truth.video == video) & (truth.label == label) & keep):
+            span = truth.segments[row]
+            if any((abs(span - other) <= _SAME).all() for other in kept):
+                keep[row] = False
+            else:
+                kept.append(span)
     return keep
 
 
-def best_first(found: Spans) -> np.ndarray:
+def best_first(scores: np.ndarray) -> np.ndarray:
     """(N,) rows by falling score, equal scores in row order."""
-    return np.argsort(-found.scores, kind="stable")
+    return np.argsort(-scores, kind="stable")
 
 
-def match(truth: Spans, found: Spans, tious=TIOUS, evaluator: str = "opentad") -> np.ndarray:
+def _grouped(numbers: np.ndarray) -> np.ndarray:
+    """Stable argsort of integers from 0: a radix sort where they fit 16 bits."""
+    small = len(numbers) and int(numbers.max()) < 1 << 16
+    return np.argsort(numbers.astype(np.uint16) if small else numbers, kind="stable")
+
+
+def match(truth: Spans, found: Spans, tious=TIOUS, slack: float = 0.0, order=None) -> np.ndarray:
     """(N, T) the row of `truth` that each prediction takes at each tIoU, -1 for a false positive.
 
+    truth  as `admitted` leaves it; slack: seconds added to a union; order: `best_first` of its scores, if it is known
     Predictions of one video and label are a queue; the fronts of all queues are matched at once, at all tIoUs.
     """
     result = np.full((len(found.video), len(tious)), -1, np.int32)
-    counted = np.flatnonzero(admitted(truth, evaluator))
-    if not len(counted) or not len(found.video):
+    if not len(truth.video) or not len(found.video):
         return result
     classes = 1 + max(int(truth.label.max()), int(found.label.max()))
-    keys = truth.video[counted] * classes + truth.label[counted]
-    by_key = counted[np.argsort(keys, kind="stable")]
+    keys = truth.video * classes + truth.label
+    by_key = np.argsort(keys, kind="stable")
     queues, sizes = np.unique(keys, return_counts=True)
     first = sizes.cumsum() - sizes
-    order = best_first(found)
-    wanted = (found.video * classes + found.label)[order]
+    order = best_first(found.scores) if order is None else order
+    wanted = found.video * classes + found.label
     queue = np.searchsorted(queues, wanted).clip(max=len(queues) - 1)
-    matters = queues[queue] == wanted  # a prediction without truth of its label in its video is a false positive
-    order, queue = order[matters], queue[matters]
-    for size in np.unique(sizes[queue]):  # queues with equally many segments side by side
+    order = order[(queues[queue] == wanted)[order]]  # without truth of its label in its video: a false positive
+    queue = queue[order]
+    for size in np.unique(sizes):  # queues with equally many segments side by side
         mine = sizes[queue] == size
         targets = by_key[first[queue[mine]][:, None] + np.arange(size)[::-1]]  # (n, size), of equal tIoUs the last wins
-        _match_queues(truth, found, order[mine], queue[mine], targets, np.asarray(tious), evaluator, result)
+        overlap = tiou(found.segments[order[mine]][:, None], truth.segments[targets], slack)
+        best = _take(overlap, queue[mine], np.asarray(tious))
+        result[order[mine]] = np.where(best < 0, -1, np.take_along_axis(targets, best, 1))
     return result
 
 
-def _match_queues(truth, found, rows, queue, targets, tious, evaluator, result) -> None:
-    """Fills `result` for the predictions `rows` (n,), best first, that stand in `queue` (n,) for `targets` (n, size)."""
-    overlap = tiou(found.segments[rows][:, None], truth.segments[targets], 1e-4 if evaluator == "mac" else 0.0)
-    hopeful = overlap.max(1) >= tious.min()
-    rows, overlap, targets = rows[hopeful], overlap[hopeful], targets[hopeful]
-    _, queue = np.unique(queue[hopeful], return_inverse=True)
-    in_queue = np.argsort(queue, kind="stable")
+def _take(overlap: np.ndarray, queue: np.ndarray, tious: np.ndarray) -> np.ndarray:
+    """(n, T) which of the segments each prediction takes, -1 none: `overlap` (n, size) of predictions, best first, with
+    the segments of their queue, `queue` (n,)."""
+    result = np.full((len(queue), len(tious)), -1)
+    rows = np.flatnonzero(overlap.max(1, initial=0) >= tious.min())
+    queue = (np.cumsum(np.bincount(queue) > 0) - 1)[queue] if len(queue) else queue
+    if overlap.shape[1] == 1:  # the first that reaches it takes it
+        for t, threshold in enumerate(tious):
+            reaching = rows[overlap[rows, 0] >= threshold]
+            winner = np.full(len(overlap), -1)
+            winner[queue[reaching][::-1]] = reaching[::-1]  # what is written last stays
+            result[winner[winner >= 0], t] = 0
+        return result
+    overlap, queue = overlap[rows], queue[rows]
     lengths = np.bincount(queue)
     place = np.empty(len(queue), int)
-    place[in_queue] = np.arange(len(queue)) - (lengths.cumsum() - lengths).repeat(lengths)
-    fronts = np.split(np.argsort(place, kind="stable"), np.bincount(place).cumsum()[:-1]) if len(place) else []
-    free = np.ones((len(lengths), len(tious), targets.shape[1]), bool)
+    place[_grouped(queue)] = np.arange(len(queue)) - (lengths.cumsum() - lengths).repeat(lengths)
+    fronts = np.split(_grouped(place), np.bincount(place).cumsum()[:-1]) if len(place) else []
+    free = np.ones((len(lengths), len(tious), overlap.shape[1]), bool)
     at = np.arange(len(tious))
     for front in fronts:  # (m,) one prediction of each queue that is not at its end
-        reaches = (overlap[front][:, None] >= tious[:, None]) & free[queue[front]]  # (m, T, size)
-        best = np.where(reaches, overlap[front][:, None], -1.0).argmax(2)  # (m, T)
-        hit = reaches.any(2)
-        result[rows[front]] = np.where(hit, np.take_along_axis(targets[front], best, 1), -1)
-        free[queue[front][:, None], at, best] &= ~hit
+        mine = queue[front][:, None]
+        value = np.where(free[mine[:, 0]], overlap[front][:, None], -1.0)  # (m, T, size)
+        best = value.argmax(2)  # (m, T)
+        hit = np.take_along_axis(value, best[..., None], 2)[..., 0] >= tious
+        result[rows[front]] = np.where(hit, best, -1)
+        free[mine, at, best] &= ~hit
+    return result
 
 
 def tiou(a: np.ndarray, b: np.ndarray, slack: float = 0.0) -> np.ndarray:
@@ -151,13 +180,13 @@ def tiou(a: np.ndarray, b: np.ndarray, slack: float = 0.0) -> np.ndarray:
     return np.where(shared > 0, shared / np.where(shared > 0, union, 1.0), 0.0)
 
 
-def average_precision(found: Spans, hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+def average_precision(found: Spans, hits: np.ndarray, support: np.ndarray, order=None) -> np.ndarray:
     """(C, T) AP of each label at each tIoU; NaN for labels without truth.
 
-    hits  (N, T) whether each prediction took a segment; support (C,) truth a label.
+    hits  (N, T) whether each prediction took a segment; support (C,) truth a label; order: `best_first` of its scores
     """
-    order = best_first(found)
-    order = order[np.argsort(found.label[order].astype(np.int32), kind="stable")]
+    order = best_first(found.scores) if order is None else order
+    order = order[_grouped(found.label[order])]
     labels = found.label[order]
     bounds = np.searchsorted(labels, np.arange(len(support) + 1))
     hits = hits[order]
@@ -204,12 +233,12 @@ def evaluate(truth: Spans, found: Spans, body=None, tious=TIOUS, evaluator: str 
     body  (C,) group of each label, or None: then there is no level of groups
     """
     classes = 1 + max(int(spans.label.max(initial=0)) for spans in (truth, found))
-    levels = {"action": (truth, found, classes)}
+    levels, order = {"action": (truth, found, classes)}, best_first(found.scores)
     if body is not None:
         levels["body"] = (mapped(truth, body), mapped(found, body), int(np.max(body)) + 1)
     ap = {}
     for level, (real, guessed, size) in levels.items():
-        hits = match(real, guessed, tious, evaluator) >= 0
-        support = np.bincount(real.label[admitted(real, evaluator)], minlength=size)
-        ap[level] = average_precision(guessed, hits, support)
+        real = real.take(admitted(real, evaluator))
+        hits = match(real, guessed, tious, SLACK[evaluator], order) >= 0
+        ap[level] = average_precision(guessed, hits, np.bincount(real.label, minlength=size), order)
     return values(ap, tious)

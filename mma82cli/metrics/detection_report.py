@@ -37,11 +37,11 @@ class Matched(NamedTuple):
         return Matched(*(c[rows] for c in columns[0]), *(c[real] for c in columns[1]))
 
 
-def matched(truth: Spans, found: Spans, tious, evaluator: str) -> Matched:
-    """What each prediction takes."""
-    hits = detection.match(truth, found, tious, evaluator) >= 0
-    counted = detection.admitted(truth, evaluator)
-    return Matched(found.video, found.label, found.scores, hits, truth.video[counted], truth.label[counted])
+def matched(truth: Spans, found: Spans, tious, evaluator: str, order=None) -> Matched:
+    """What each prediction takes; `order` is `best_first(found)`, if it is known."""
+    truth = truth.take(detection.admitted(truth, evaluator))
+    hits = detection.match(truth, found, tious, detection.SLACK[evaluator], order) >= 0
+    return Matched(found.video, found.label, found.scores, hits, truth.video, truth.label)
 
 
 class MatchTally:
@@ -139,11 +139,13 @@ def lines(tally: MatchTally, wanted: list[str], per_class: bool) -> list[dict]:
     `per_class` {"metric": "ap", …, "label", "tiou", "value", "support"}; null where there is no truth."""
     figures, classes = [], []
     for fields, levels in tally.ordered():
-        ap, n = {}, {}
+        ap, n, scores, order = {}, {}, None, None
         for level, part in levels.items():
+            if scores is None or not np.array_equal(part.scores, scores):  # both levels mostly share their scores
+                scores, order = part.scores, detection.best_first(part.scores)
             support = np.bincount(part.truth_label, minlength=len(tally.names[level]))
             found = Spans(part.video, part.label, None, part.scores)
-            ap[level], n[level] = detection.average_precision(found, part.hits, support), int(support.sum())
+            ap[level], n[level] = detection.average_precision(found, part.hits, support, order), int(support.sum())
             if per_class and level in wanted:
                 classes += _class_lines(ap[level], support, tally, level, fields)
         n["avg"] = n.get("action")
