@@ -31,17 +31,21 @@ Axes are coverage (share of the video; needs 'duration'), length (seconds) and n
 --borders mma82 takes coverage and num-instances from activitynet, length from thumos: their other buckets would hold
 nearly all micro-actions in one. Equal scores count by id, then by place in the record. A true segment that is longer
 than its video or does not end after its start is left out; such a prediction is background.
+
+--plot DIR draws the figures of tiou "avg" as diagnosis.svg and diagnosis.png; a dashed line is the value for all.
 """
 
 Tious = Annotated[str, typer.Option("--tiou", metavar="A:B:STEP|LIST", help="thresholds, e.g. 0.5 or 0.3,0.5,0.7")]
 Borders = Annotated[BordersRule, typer.Option("--borders", help="of the buckets XS to XL")]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
+Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the figures here")]
 
 
 @command(example=EXAMPLE, details=DETAILS)
 def run(
-    pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = BordersRule.mma82, taxonomy: TaxonomyName = "mma82", split: Split = None
-) -> None:
+    pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = BordersRule.mma82, taxonomy: TaxonomyName = "mma82",
+    split: Split = None, plot: Plot = None,
+) -> None:  # fmt: skip
     """Diagnose detections: records with `segments`, `predictions` and `duration` in, a line a figure out: analysis, axis,
     bucket, error, tiou (a threshold, or "avg"), value (a fraction; null where there is nothing to take it over), n."""
     from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, parse_tious, sort_into_buckets
@@ -49,6 +53,8 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
 
     tious = parse_tious(tiou)
+    if plot:
+        _prepare(plot)
     videos = Videos(load_taxonomy(taxonomy))
     for line in pipe.progress(pipe.lines()):
         if split is not None and line.record.get("split") != split:
@@ -64,8 +70,25 @@ def run(
     usable, axes = sort_into_buckets(truth, durations, BORDERS[borders.value])
     diagnosis = Diagnosis(usable, predictions, axes, tious)
     _tell(pipe, truth, predictions, durations, diagnosis)
-    for figure in diagnosis.lines():
+    figures = list(diagnosis.lines())
+    if plot:
+        from mma82cli.metrics.diagnosis_figure import draw
+
+        draw(figures, plot)
+    for figure in figures:
         pipe.write(figure)
+
+
+def _prepare(folder: str) -> None:
+    """The folder for the figures, before any work is done for them."""
+    import os
+    from importlib.util import find_spec
+
+    from mma82cli.records import WrongUsage
+
+    if find_spec("matplotlib") is None:
+        raise WrongUsage("--plot needs matplotlib; pip install 'mma82[plot]'")
+    os.makedirs(folder, exist_ok=True)
 
 
 def _tell(pipe, truth, predictions, durations, diagnosis) -> None:

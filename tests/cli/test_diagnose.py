@@ -119,3 +119,16 @@ def test_nothing_to_diagnose(run):
 def test_wrong_usage(run, options):
     result = run("diagnose", *options, stdin=[VIDEO])
     assert (result.code, result.out) == (2, "") and "Traceback" not in result.err
+
+
+def test_figures(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    plain = run("diagnose", stdin=[VIDEO])
+    for folder in ("one", "two/deep"):
+        result = run("diagnose", "--plot", tmp_path / folder, stdin=[VIDEO])
+        assert (result.code, result.out, result.err) == (0, plain.out, "")
+    for name in ("diagnosis.svg", "diagnosis.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / "deep" / name).read_bytes()
+    drawn = (tmp_path / "one" / "diagnosis.svg").read_text()
+    assert all(f"<!-- {word} -->" in drawn for word in ("wrong-label", "num-instances", "coverage", "Sensitivity", "10G"))
+    assert run("diagnose", "--plot", tmp_path / "three", stdin=[{**VIDEO, "duration": None, "predictions": []}]).code == 0
