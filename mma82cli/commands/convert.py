@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -114,7 +115,8 @@ def _read(pipe, reader, source: str):
             except StopIteration:
                 break
             except DataError as error:
-                raise DataError(f"{name}: {error}") from None
+                place = [str(at) for at in (getattr(error, "line", None), error.column) if at]
+                raise DataError(f"{':'.join([name, *place])}: {error}") from None
             try:
                 record = reader.record(entry)
             except DataError as error:
@@ -134,7 +136,11 @@ def _shown(entry):
     """An entry as a rejected record shows it."""
     if isinstance(entry, tuple):  # (what was found, what is known around it)
         entry = entry[0]
-    return entry.decode("utf-8", "replace").strip() if isinstance(entry, bytes) else entry
+    if isinstance(entry, bytes):
+        return entry.decode("utf-8", "replace").strip()
+    if isinstance(entry, dict):
+        entry = {str(column): cell for column, cell in entry.items() if column is not None}
+    return json.loads(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _files(pipe, source: str):

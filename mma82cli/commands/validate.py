@@ -20,8 +20,6 @@ Exit status 1 where there is a fault; else 0, and nothing is printed. One of the
 """
 
 MediaOption = Annotated[bool, typer.Option("--media", help="open the video files too")]
-
-
 EXAMPLE = "mma82 validate annotations.jsonl && mma82 merge-annotations annotations.jsonl > segments.jsonl"
 
 
@@ -63,6 +61,10 @@ def run(pipe, media: MediaOption = False, root: Root = ".", taxonomy: TaxonomyNa
 
 
 def _media(root: str):
+    import os
+
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what the decoder says of a bad file, the fault says too
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from mma82cli.validation.media import Media
 
     return Media(root)

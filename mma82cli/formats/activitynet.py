@@ -7,6 +7,8 @@ from mma82cli.formats import base
 from mma82cli.records import DataError, is_number, number, record_id, show, wrong
 
 WHAT = '{"database": {…}} or {"results": {…}}'
+ENTRIES = 'a list of {"segment": [start, end], "label"}'
+PREDICTIONS = 'a list of {"start","end","label","score"}'
 SUBSETS = {"train": "training", "val": "validation", "test": "testing"}
 
 
@@ -30,7 +32,7 @@ class Reader(base.Reader):
         if truth is not None:
             record |= self._truth(truth)
         if results is not None:
-            record["predictions"] = [self._segment(r, True) for r in _dicts(results, video)]
+            record["predictions"] = [self._segment(r, True) for r in base.dicts(results, video, ENTRIES)]
         return record
 
     def _truth(self, entry) -> dict:
@@ -45,9 +47,11 @@ class Reader(base.Reader):
             if is_number(entry.get(theirs)):
                 record[field] = entry[theirs]
         if "actions" in entry:
+            if not isinstance(entry["actions"], list):
+                raise wrong("actions", entry["actions"], "a list of [class, start, end]")
             segments = [self._action(action) for action in entry["actions"]]
         else:
-            segments = [self._segment(a, False) for a in _dicts(entry.get("annotations", []), "annotations")]
+            segments = [self._segment(a, False) for a in base.dicts(entry.get("annotations", []), "annotations", ENTRIES)]
         return {**record, "segments": segments}
 
     def _segment(self, entry: dict, scored: bool) -> dict:
@@ -68,12 +72,6 @@ class Reader(base.Reader):
             raise DataError(f"found {show(action)}; expected [class, start, end]")
         label = base.label_name(action[0], self.options.labels, "class")
         return base.good_span({"start": action[1], "end": action[2], "label": label})
-
-
-def _dicts(value, what: str) -> list[dict]:
-    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-        raise wrong(what, value, 'a list of {"segment": [start, end], "label"}')
-    return value
 
 
 class Writer(base.VideoWriter):
@@ -99,7 +97,7 @@ class Writer(base.VideoWriter):
             key = self.key(record)
             if key in self.results:
                 raise DataError(f"predictions for {show(key)} come a second time; expected them in one record")
-            found = [self._prediction(p) for p in _plain_dicts(predictions)]
+            found = [self._prediction(p) for p in base.dicts(predictions, "predictions", PREDICTIONS)]
         if predictions is None or record.get("segments") is not None:
             super().add(record)
         if predictions is not None:
@@ -129,9 +127,3 @@ class Writer(base.VideoWriter):
         names = {"duration": "duration", "num_frames": "frame", "fps": "fps"}
         entry |= {theirs: about[field] for field, theirs in names.items() if field in about}
         return {**entry, "annotations": about["segments"]}
-
-
-def _plain_dicts(value) -> list[dict]:
-    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-        raise wrong("predictions", value, 'a list of {"start","end","label","score"}')
-    return value

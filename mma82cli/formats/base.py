@@ -83,6 +83,14 @@ class Writer:
         return []
 
 
+class FileError(DataError):
+    """A file is not of its format, so that nothing more can be read from it; `line` (from 1) where that is known."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None):
+        super().__init__(message, column)
+        self.line = line
+
+
 # -- reading -----------------------------------------------------------------------------------------------
 
 
@@ -103,16 +111,17 @@ def json_of(data: bytes, what: str):
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}: "
-        raise DataError(f"{place}broken JSON ({error.msg.split(': line')[0]}); expected {what}") from None
+        reason = error.msg.split(": line")[0]
+        raise FileError(f"broken JSON ({reason}); expected {what}", error.lineno, error.colno) from None
 
 
-def rows(file, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
-    """(number of the row's first line, cells) of a table; tabs, semicolons or commas, by what its first line has most of."""
-    lines = (text_of(raw, i) + "\n" for i, raw in enumerate(file, 1))
+def rows(file) -> Iterator[tuple[int, list[str]]]:
+    """(number of the row's first line, cells) of a table; tabs, semicolons or commas, by what its first line has most of.
+    Bytes that are no UTF-8 stay in as surrogates, for `row_of` to complain about in their row."""
+    lines = (raw.decode("utf-8-sig" if i == 1 else "utf-8", "surrogateescape") for i, raw in enumerate(file, 1))
     first = next(lines, "")
-    found = delimiter or max("\t,;", key=lambda d: (first.count(d), d == ","))
-    reader = csv.reader(_before(first, lines), delimiter=found, strict=False)
+    delimiter = max("\t,;", key=lambda d: (first.count(d), d == ","))
+    reader = csv.reader((line.rstrip("\r\n") + "\n" for line in _before(first, lines)), delimiter=delimiter)
     while True:
         number = reader.line_num + 1
         try:
@@ -120,11 +129,33 @@ def rows(file, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise DataError(f"line {number}: {error}; expected a table") from None
-        except DataError as error:
-            raise DataError(f"line {number}: {error}") from None
+            raise FileError(f"{error}; expected a table", number) from None
         if any(cell.strip() for cell in cells):
             yield number, cells
+
+
+def row_of(header: list[str], cells: list[str]) -> dict:
+    """{column: cell}; absent cells are empty, and cells beyond the header lie under None, for `good_row`."""
+    row = {**dict.fromkeys(header, ""), **dict(zip(header, cells, strict=False))}
+    return {**row, None: len(cells)} if len(cells) > len(header) else row
+
+
+def good_row(row: dict) -> dict:
+    """The row. Raises DataError where it has more cells than the header, or bytes that are no UTF-8."""
+    if None in row:
+        raise DataError(f"the row has {row[None]} cells; expected {len(row) - 1}, as the header (a comma in a cell needs quotes)")
+    for cell in row.values():
+        good_text(cell)
+    return row
+
+
+def good_text(value: str) -> str:
+    """The text. Raises DataError where bytes that are no UTF-8 stand in it."""
+    if not value.isascii():
+        found = next((c for c in value if "\ud800" <= c <= "\udfff"), None)
+        if found:
+            raise DataError(f"bad UTF-8, byte 0x{ord(found) & 0xFF:02x}; expected UTF-8 text")
+    return value
 
 
 def _before(first: str, lines: Iterator[str]) -> Iterator[str]:
@@ -139,9 +170,10 @@ def named_rows(file, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, s
     header = [cell.strip() for cell in header]
     missing = [column for column in needed if column not in header]
     if missing:
-        raise DataError(f"no column {', '.join(map(repr, missing))} in the header {show(header)}; expected {', '.join(needed)}")
+        expected = ", ".join(needed)
+        raise FileError(f"no column {', '.join(map(repr, missing))} in the header {show(header)}; expected {expected}", 1)
     for number, cells in table:
-        yield number, {**dict.fromkeys(header, ""), **dict(zip(header, cells, strict=False))}
+        yield number, row_of(header, cells)
 
 
 def to_number(value: str, what: str) -> float:
@@ -242,6 +274,13 @@ def segments_of(record: dict) -> list[dict]:
     if not isinstance(inside, list) or not all(isinstance(s, dict) for s in inside):
         raise wrong("segments", inside, 'a list of {"start","end","label"}')
     return [good_span(segment) for segment in inside]
+
+
+def dicts(value, what: str, expected: str) -> list[dict]:
+    """The value, which is a list of objects. Raises DataError."""
+    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+        raise wrong(what, value, expected)
+    return value
 
 
 def whole_json(value) -> bytes:

@@ -72,7 +72,7 @@ def _parsed(data: bytes):
     except ET.ParseError as error:
         line, column = error.position
         reason = str(error).split(":")[0]
-        raise DataError(f"line {line}, column {column + 1}: broken XML ({reason}); expected ELAN's .eaf") from None
+        raise base.FileError(f"broken XML ({reason}); expected ELAN's .eaf", line, column + 1) from None
     except (ValueError, LookupError) as error:
         raise DataError(f"{error}; expected ELAN's .eaf") from None
     if root.tag != "ANNOTATION_DOCUMENT":

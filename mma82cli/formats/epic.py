@@ -21,6 +21,7 @@ class Reader(base.Reader):
         return base.named_rows(file, NEEDED)
 
     def record(self, entry) -> dict:
+        base.good_row(entry)
         record = {"id": entry.get("narration_id"), "video": text(entry, "video_id")}
         record["start"] = base.to_seconds(entry["start_timestamp"], "start_timestamp")
         record["end"] = base.to_seconds(entry["stop_timestamp"], "stop_timestamp")

@@ -38,12 +38,12 @@ class Reader(base.Reader):
         if "annotations" not in task:  # JSON_MIN: the results lie in the task under the control's name
             results = [r for value in task.values() if isinstance(value, list) for r in value if isinstance(r, dict)]
             found += [(r, video, self._annotator(task.get("annotator"))) for r in results if any(k in r for k in KINDS)]
-        for annotation in task.get("annotations") or []:
+        for annotation in base.dicts(task.get("annotations") or [], "annotations", "a list of annotations"):
             if annotation.get("was_cancelled"):
                 self.cancelled += 1
                 continue
             who = self._annotator(annotation.get("completed_by"))
-            for result in annotation.get("result") or []:
+            for result in base.dicts(annotation.get("result") or [], "result", "a list of results"):
                 if result.get("type") in KINDS:
                     found.append((result.get("value"), video, who))
                 else:

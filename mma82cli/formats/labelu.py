@@ -29,7 +29,7 @@ class Reader(base.Reader):
         self.invalid, self.invalid_segments, self.others = 0, 0, Counter()
 
     def entries(self, file, name: str):
-        annotator = self.options.annotator or (None if name.startswith("<") else PurePath(name).stem)
+        annotator = self.options.annotator or (None if name.startswith("<") else PurePath(name.removesuffix(".gz")).stem)
         for place, item in _items(file.read()):
             try:
                 yield from self._of_item(place, item, annotator)
@@ -104,10 +104,10 @@ def _items(data: bytes):
             try:
                 yield number, orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                raise DataError(f"line {number}, column {error.colno}: broken JSON; expected {WHAT}") from None
+                raise base.FileError(f"broken JSON; expected {WHAT}", number, error.colno) from None
         return
     if not isinstance(whole, (list, dict)):
-        raise DataError(f"found {show(whole)}; expected {WHAT}")
+        raise base.FileError(f"found {show(whole)}; expected {WHAT}")
     for i, item in enumerate(whole if isinstance(whole, list) else [whole], 1):
         yield f"item {i}", item
 

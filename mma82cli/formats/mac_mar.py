@@ -31,12 +31,13 @@ class Reader(base.Reader):
         header = [cell.strip() for cell in next(table, (1, []))[1]]
         year = next((year for year, columns in HEADERS.items() if set(columns) <= set(header)), None)
         if year is None:
-            raise DataError(f"line 1: the columns are {show(header)}; expected {', '.join(HEADERS['2025'])}, or those of 2024")
+            expected = ", ".join(HEADERS["2025"])
+            raise base.FileError(f"the columns are {show(header)}; expected {expected}, or those of 2024", 1)
         for number, cells in table:
-            yield number, (dict(zip(header, cells, strict=False)), year)
+            yield number, (base.row_of(header, cells), year)
 
     def record(self, entry) -> dict:
-        row, year = entry
+        row, year = base.good_row(entry[0]), entry[1]
         labels = self.options.labels
         wanted = (ACTIONS, BODIES) if year == "2025" else (["pred_label_2"], ["pred_label_1"])
         best = [labels.id(base.to_integer(row.get(column, ""), column), column) for column in wanted[0]]

@@ -21,6 +21,7 @@ class Reader(base.Reader):
         return base.named_rows(file, tuple(HEADER[1:]))
 
     def record(self, entry) -> None:
+        base.good_row(entry)
         labels = self.options.labels
         start, end, score = (base.to_number(entry[column], column) for column in ("t_start", "t_end", "score"))
         label = labels.names[labels.id(base.to_integer(entry["class"], "class"), "class")]

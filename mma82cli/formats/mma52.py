@@ -22,6 +22,7 @@ class Reader(base.Reader):
         return base.named_rows(file, tuple(HEADER[1:6]))
 
     def record(self, entry) -> dict:
+        base.good_row(entry)
         labels, fps = self.options.labels, self.options.fps
         if entry.get("fps", "").strip():
             fps = base.to_number(entry["fps"], "fps")

@@ -32,18 +32,16 @@ class Reader(base.Reader):
         annotations = whole.get("annotations") if isinstance(whole, dict) else whole
         if not isinstance(annotations, list):
             raise DataError(f"found {type(whole).__name__}; expected {WHAT}")
-        splits: dict[str, list[str]] = {}
-        for split, members in ((whole.get("split") if isinstance(whole, dict) else None) or {}).items():
-            for member in members:
-                splits.setdefault(member, []).append(str(split))
+        splits = _splits(whole.get("split") if isinstance(whole, dict) else None)
         for i, annotation in enumerate(annotations, 1):
-            yield f"annotation {i}", (_Clip(annotation), splits)
+            fields = annotation if isinstance(annotation, dict) else {}
+            name = fields.get("frame_dir", fields.get("filename"))
+            yield f"annotation {i}", ({"frame_dir": name if isinstance(name, str) else show(name)}, fields, splits)
 
     def record(self, entry) -> dict:
-        (clip, splits) = entry
-        annotation = clip.fields
+        _, annotation, splits = entry
         name = annotation.get("frame_dir", annotation.get("filename"))
-        record = {"id": text({"frame_dir": name}, "frame_dir")}
+        record = {"id": base.good_text(text({"frame_dir": name}, "frame_dir"))}
         if annotation.get("label") is not None:
             record["label"] = base.label_name(_plain(annotation["label"]), self.options.labels)
         names = splits.get(name, [])
@@ -51,12 +49,13 @@ class Reader(base.Reader):
         if len(names) == 1 and None not in known:
             record["split"] = known.pop()
         elif names:
-            record["splits"] = names
+            record["splits"] = [base.good_text(n) for n in names]
         keypoints = self._joints(annotation)
         size = annotation.get("img_shape") or annotation.get("original_shape")
         if size is not None:
-            height, width = (int(v) for v in size)
-            record |= {"width": width, "height": height}
+            if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_plain(v) in range(1, 1 << 20) for v in size):
+                raise wrong("img_shape", size, "(height, width) in pixels")
+            record |= {"width": int(size[1]), "height": int(size[0])}
         record["num_frames"] = keypoints.shape[1]
         layout = self.options.layout or ("coco17" if keypoints.shape[2] == 17 else None)
         if layout:
@@ -68,9 +67,9 @@ class Reader(base.Reader):
     def _joints(self, annotation: dict) -> np.ndarray:
         """(M,T,V,3) in float64. Raises DataError."""
         joints, scores = annotation.get("keypoint"), annotation.get("keypoint_score")
-        if not isinstance(joints, np.ndarray) or joints.dtype.kind != "f" or joints.ndim != 4 or 0 in joints.shape:
+        if not isinstance(joints, np.ndarray) or joints.dtype.kind not in "fiu" or joints.ndim != 4 or 0 in joints.shape:
             found = f"{joints.dtype} {joints.shape}" if isinstance(joints, np.ndarray) else show(joints)
-            raise DataError(f"'keypoint' is {found}; expected an array of floats, persons x frames x joints x 2")
+            raise DataError(f"'keypoint' is {found}; expected an array of numbers, persons x frames x joints x 2")
         if joints.dtype == np.float16:
             self.half += 1
             largest = np.nanmax(np.abs(joints[np.isfinite(joints)]), initial=0)
@@ -95,13 +94,18 @@ class Reader(base.Reader):
         return notes
 
 
-class _Clip:
-    """An annotation, which a message shows by its name rather than with all its joints."""
-
-    def __init__(self, fields):
-        if not isinstance(fields, dict):
-            fields = {}
-        self.fields = fields
+def _splits(split) -> dict[str, list[str]]:
+    """{clip: names of the splits it is in}."""
+    if split is None:
+        return {}
+    good = isinstance(split, dict) and all(isinstance(m, (list, tuple)) for m in split.values())
+    if not good or not all(isinstance(member, str) for members in split.values() for member in members):
+        raise DataError(f"'split' is {show(split)}; expected {{name: [frame_dir, …]}}")
+    splits: dict[str, list[str]] = {}
+    for name, members in split.items():
+        for member in members:
+            splits.setdefault(member, []).append(str(name))
+    return splits
 
 
 def _plain(value):

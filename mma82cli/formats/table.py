@@ -26,11 +26,13 @@ class Reader(base.Reader):
         if asked and all(column.isdigit() for column in asked.values()):  # no header: columns by their number
             if "0" in asked.values():
                 raise WrongUsage("--columns names column 0; expected numbers from 1")
-            places = {field: int(column) - 1 for field, column in asked.items()}
+            places, header = {field: int(column) - 1 for field, column in asked.items()}, None
         else:
-            places = self._by_header(next(table, (1, None))[1])
+            header = next(table, (1, None))[1]
+            places = self._by_header(header)
         for number, cells in table:
-            yield number, {field: cells[i] for field, i in places.items() if i < len(cells)}
+            row = {field: cells[i] for field, i in places.items() if i < len(cells)}
+            yield number, (row, len(cells), len(header if header is not None else cells))
 
     def _by_header(self, header: list[str] | None) -> dict[str, int]:
         """{field: index of its column}."""
@@ -40,16 +42,20 @@ class Reader(base.Reader):
         asked = self.options.columns or {column: column for column in header if column in KNOWN}
         if not asked:
             expected = "--columns FIELD=COLUMN,… or columns named as the fields of records (video, start, end, label, …)"
-            raise DataError(f"line 1: the columns are {show(header)}; expected {expected}")
+            raise base.FileError(f"the columns are {show(header)}; expected {expected}", 1)
         for column in asked.values():
             if column not in header:
-                raise DataError(f"line 1: no column {column!r} in the header {show(header)}; expected what --columns names")
+                raise base.FileError(f"no column {column!r} in the header {show(header)}; expected what --columns names", 1)
         twice = [column for column, n in Counter(header).items() if n > 1 and column in asked.values()]
         if twice:
-            raise DataError(f"line 1: two columns are named {twice[0]!r}; expected one")
+            raise base.FileError(f"two columns are named {twice[0]!r}; expected one", 1)
         return {field: header.index(column) for field, column in asked.items()}
 
     def record(self, entry) -> dict:
+        row, width, expected = entry
+        if width > expected:
+            raise DataError(f"the row has {width} cells; expected {expected}, as the header (a comma in a cell needs quotes)")
+        entry = base.good_row(row)
         record = {field: self._value(field, cell) for field, cell in entry.items() if cell.strip()}
         fps = record.get("fps", self.options.fps)
         for field in FRAMES:

@@ -30,9 +30,10 @@ class Reader(base.Reader):
                     self.others += 1
                     continue
                 path = [part for part in (*inside, clip) if part != "."]
-                yield "/".join(path), path
+                yield "/".join(path).encode("utf-8", "replace").decode(), path
 
     def record(self, entry) -> dict:
+        base.good_text("/".join(entry))
         *folders, _ = entry
         split = base.SPLITS.get(folders[0].casefold()) if len(folders) > 1 else None
         if len(folders) < 1 + (split is not None):

@@ -1,5 +1,5 @@
-"""The faults of records beside each other: what comes twice, overlaps or contradicts. What is remembered is a few bytes a
-record, and the spans of annotations; never a record."""
+"""The faults of records beside each other: what comes twice, overlaps or contradicts. Fingerprints, places and the spans of
+annotations are remembered, some 300 bytes a record; never a record."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from mma82cli.taxonomy import Taxonomy
 from mma82cli.validation.fields import Fault
 
 
-def _print(data: bytes) -> bytes:
-    """A fingerprint: two of a thousand million records have the same by a chance of 3 in 100."""
-    return blake2b(data, digest_size=8).digest()
+FILE = 40  # bits of a place below the number of its file
+
+
+def _print(data: bytes) -> int:
+    """A fingerprint: that any two of a hundred million records have the same has a chance of 3 in 10,000."""
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
 class Across:
-    """Remembers what was read. A place is (file's number, line)."""
+    """Remembers what was read. A place is one number, of the file and the line."""
 
     def __init__(self, labels: Taxonomy):
         self.labels = labels
         self.files: list[str] = []
-        self._lines: dict[bytes, tuple[int, int]] = {}
-        self._ids: dict[bytes, tuple[int, int]] = {}
-        self._domains: dict[str, tuple[str, tuple[int, int]]] = {}
-        self._spans: dict[bytes, list[tuple[float, float, tuple[int, int]]]] = {}
+        self._lines: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
+        self._domains: dict[str, tuple[str, int]] = {}
+        self._spans: dict[int, list[float | int]] = {}  # start, end, place, start, end, place, …
 
-    def place(self, file: str, line: int) -> tuple[int, int]:
-        """A place in few bytes."""
+    def place(self, file: str, line: int) -> int:
+        """A place as one number."""
         if not self.files or self.files[-1] != file:
             self.files.append(file)
-        return len(self.files) - 1, line
+        return (len(self.files) - 1) << FILE | line
 
-    def shown(self, place: tuple[int, int]) -> str:
+    def shown(self, place: int) -> str:
         """FILE:LINE."""
-        return f"{self.files[place[0]]}:{place[1]}"
+        return f"{self.files[place >> FILE]}:{place & (1 << FILE) - 1}"
 
-    def faults(self, record: dict, raw: bytes, place: tuple[int, int]) -> Iterator[Fault]:
+    def faults(self, record: dict, raw: bytes, place: int) -> Iterator[Fault]:
         """The faults that a record makes with those before it."""
         first = self._lines.setdefault(_print(raw.strip()), place)
         if first != place:
@@ -82,10 +85,10 @@ class Across:
             return
         key = _print("\0".join([show(record.get(f), 1 << 20) for f in ("video", "annotator")] + [str(label)]).encode())
         held = self._spans.setdefault(key, [])
-        for other_start, other_end, where in held:
+        for other_start, other_end, where in zip(held[::3], held[1::3], held[2::3], strict=True):
             if start < other_end and other_start < end:
                 message = f"{start:g}-{end:g} s overlaps {other_start:g}-{other_end:g} s at {self.shown(where)}"
                 rest = f", of the same annotator ({show(record['annotator'])}) and label; expected them apart"
                 yield Fault("start", "overlap", message + rest, start)
                 break
-        held.append((start, end, place))
+        held += (start, end, place)

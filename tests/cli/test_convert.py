@@ -56,11 +56,11 @@ def test_between_two_formats(run, tmp_path):
         (["--from", "nope"], 2, "labelu"),
         (["--to", "labelu"], 2, "-o FILE"),
         (["--from", "csv", "--columns", "video"], 2, "FIELD=COLUMN"),
-        (["--from", "csv", "--columns", "video=clip,start=b"], 1, "<stdin>: line 1: no column 'clip'"),
-        (["--from", "labelu"], 1, "<stdin>: line 1, column 1: broken JSON"),
-        (["--from", "elan"], 1, "broken XML"),
+        (["--from", "csv", "--columns", "video=clip,start=b"], 1, "<stdin>:1: no column 'clip'"),
+        (["--from", "labelu"], 1, "<stdin>:1:1: broken JSON"),
+        (["--from", "elan"], 1, "<stdin>:1:1: broken XML"),
         (["--from", "pyskl"], 1, "not a pickle"),
-        (["--from", "mma52"], 1, "no column"),
+        (["--from", "mma52"], 1, "<stdin>:1: no column"),
         (["--from", "list"], 1, "<stdin>:1: found"),
         (["--from", "tree", "nosuch"], 1, "nosuch: No such file"),
         (["--to", "list"], 1, "<stdin>:1:1: broken JSON"),
@@ -123,3 +123,13 @@ def test_what_has_no_place_is_named_and_lines_stream(run):
     assert result.out == "v0 3\nv1 3\nv2 3\n" and "no place for zeta; left out" in result.err
     skipped = run("convert", "--to", "list", "--on-error", "skip", stdin=[records[0], {"video": "x", "label": "none"}])
     assert skipped.code == 1 and skipped.out == "v0 3\n" and json.loads(skipped.err.splitlines()[0])["line"] == 2
+
+
+def test_rows_that_are_bad_are_skipped_with_their_line(run):
+    table = b'\xef\xbb\xbfvideo;start;end;label\r\n"a\nb";1;2;3\r\n\r\nx\xff;1;2;3\r\nx;1;2;3;4\r\nx;nan;2;3\r\nz;1;2;nodding'
+    result = run("convert", "--from", "csv", "--on-error", "skip", stdin=table)
+    assert result.code == 1 and [r["video"] for r in result.records] == ["a\nb", "z"]
+    faults = [json.loads(line) for line in result.err.splitlines()]
+    assert [f["line"] for f in faults] == [5, 6, 7]
+    words = ["bad UTF-8, byte 0xff", "the row has 5 cells", "field 'start' is"]
+    assert all(w in f["error"] for w, f in zip(words, faults, strict=True))

@@ -1,6 +1,7 @@
 """Round trips of every format that can make one, and a pickle that is not run."""
 
 import io
+import json
 import os
 import pickle
 import warnings
@@ -274,3 +275,58 @@ def test_a_file_of_pointtad():
     ((_, entry),) = reader.entries(io.BytesIO(data), "x")
     expected = {"start": 1.0, "end": 2.0, "label": "Tilting forward/backward"}
     assert reader.record(entry) == {"id": "v1", "video": "v1", "split": "train", "duration": 9.5, "segments": [expected]}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 99) | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=4,
+)
+RANGES = {"type": "timelinelabels", "value": {"ranges": [{"start": 1, "end": 25}], "timelinelabels": ["Nodding"]}}
+TRUTH = {"subset": "training", "duration": 9, "annotations": [{"segment": [0, 1], "label": 3}]}
+FOUND = {"segment": [0, 1], "label": 3, "score": 0.5}
+ONE = {"start": 0, "end": 1, "label": "Nodding"}
+WHOLE = {
+    "labelu": [{"fileName": "a", "result": {"annotations": [{"toolName": "videoSegmentTool", "result": [ONE]}]}}],
+    "label-studio": [{"data": {"video": "a.mp4"}, "annotations": [{"completed_by": 3, "result": [RANGES]}]}],
+    "activitynet": {"database": {"v": TRUTH, "w": {"actions": [[3, 0, 1]]}}, "results": {"v": [FOUND]}},
+}
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(WHOLE)), st.data(), JSON)
+def test_json_that_is_changed_anywhere_is_read_or_refused(name, data, value):
+    whole = json.loads(json.dumps(WHOLE[name]))
+    at, places = whole, []
+    while isinstance(at, (dict, list)) and at:
+        places.append((at, data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))))
+        at = at[places[-1][1]]
+    holder, key = data.draw(st.sampled_from(places))
+    holder[key] = value
+    reader = module(name).Reader(Options(MMA82, fps=25.0))
+    try:
+        for _, entry in reader.entries(io.BytesIO(json.dumps(whole).encode()), "x"):
+            try:
+                record = reader.record(entry)
+            except DataError:
+                continue
+            json.dumps(record, allow_nan=False)
+    except DataError:
+        pass
+
+
+def test_odd_annotations_of_pyskl_are_named():
+    good = {"frame_dir": "a", "label": 3, "img_shape": (4, 6), "total_frames": 1, "keypoint": np.ones((1, 1, 17, 2))}
+    good["keypoint_score"] = np.ones((1, 1, 17))
+    odd = [
+        {"img_shape": (4,)}, {"img_shape": "x"}, {"label": "none"}, {"label": [1]}, {"frame_dir": 3}, {"keypoint": None},
+        {"keypoint": np.ones((3, 17, 3))}, {"keypoint_score": np.ones(3)}, {"keypoint": np.full((1, 1, 17, 2), np.nan)},
+    ]  # fmt: skip
+    reader = module("pyskl").Reader(Options(MMA82))
+    data = pickle.dumps({"split": {"xsub_train": ["a"]}, "annotations": [good, 7, *({**good, **o} for o in odd)]})
+    entries = [entry for _, entry in reader.entries(io.BytesIO(data), "x")]
+    first = reader.record(entries[0])
+    assert (first["split"], first["width"], first["height"], first["layout"]) == ("train", 6, 4, "coco17")
+    for entry in entries[1:]:
+        json.dumps(entry[0])
+        with pytest.raises(DataError):
+            reader.record(entry)
