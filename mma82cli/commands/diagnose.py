@@ -35,7 +35,7 @@ than its video or does not end after its start is left out; such a prediction is
 --plot DIR draws the figures of tiou "avg" as diagnosis.svg and diagnosis.png; a dashed line is the value for all.
 """
 
-Tious = Annotated[str, typer.Option("--tiou", metavar="A:B:STEP|LIST", help="thresholds, e.g. 0.5 or 0.3,0.5,0.7")]
+Tious = Annotated[str, typer.Option("--tiou", metavar="LO:HI:STEP|T,T", help="thresholds")]
 Borders = Annotated[BordersRule, typer.Option("--borders", help="of the buckets XS to XL")]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
 Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the figures here")]
@@ -48,11 +48,14 @@ def run(
 ) -> None:  # fmt: skip
     """Diagnose detections: records with `segments`, `predictions` and `duration` in, a line a figure out: analysis, axis,
     bucket, error, tiou (a threshold, or "avg"), value (a fraction; null where there is nothing to take it over), n."""
-    from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, parse_tious, sort_into_buckets
+    import numpy as np
+
+    from mma82cli.metrics.detection import parse_tious
+    from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, sort_into_buckets
     from mma82cli.metrics.diagnosis_reading import Videos
     from mma82cli.taxonomy import load_taxonomy
 
-    tious = parse_tious(tiou)
+    tious = np.array(parse_tious(tiou))
     if plot:
         _prepare(plot)
     videos = Videos(load_taxonomy(taxonomy))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mma82cli.metrics.diagnosis_matching import Segments, match
-from mma82cli.records import DataError, WrongUsage, show
+from mma82cli.records import DataError
 
 ERRORS = ("double", "wrong-label", "localization", "confusion", "background")
 RIGHT = len(ERRORS)  # what a prediction that is no error counts as
@@ -43,23 +43,6 @@ class Axis:
     name: str
     buckets: tuple[str, ...]
     bucket: np.ndarray
-
-
-def parse_tious(words: str) -> np.ndarray:
-    """Thresholds from `FIRST:LAST:STEP` (both ends included) or a list `A,B,…`, ascending. Raises WrongUsage."""
-    try:
-        if ":" in words:
-            first, last, step = map(float, words.split(":"))
-            values = first + step * np.arange(min(int((last - first) / step + 1e-6) + 1, 1000))
-        else:
-            values = np.array([float(word) for word in words.split(",")])
-        values = np.unique(values.round(9))
-        if not (len(values) and values[0] > 0 and values[-1] <= 1 and len(values) < 1000):
-            raise ValueError
-    except (ValueError, ZeroDivisionError, OverflowError):
-        expected = "FIRST:LAST:STEP or A,B,…, each above 0 and at most 1"
-        raise WrongUsage(f"--tiou is {show(words)}; expected {expected}") from None
-    return values
 
 
 def sort_into_buckets(truth: Segments, durations: np.ndarray, borders: dict) -> tuple[Segments, list[Axis]]:

@@ -3,9 +3,11 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
-from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, parse_tious, sort_into_buckets
+from mma82cli.metrics.detection import parse_tious
+from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, sort_into_buckets
 from mma82cli.metrics.diagnosis_reading import Videos
 from mma82cli.taxonomy import load_taxonomy
 
@@ -33,7 +35,7 @@ def test_every_figure(shared, jsonl, detections, expected, borders, tious):
         n for n in ("thumos", "activitynet") if BORDERS[n]["coverage"][0] == want["buckets"]["coverage"]["borders"][1]
     )
     truth, axes = sort_into_buckets(truth, durations, BORDERS[borders])
-    lines = Diagnosis(truth, predictions, axes, parse_tious(tious)).lines()
+    lines = Diagnosis(truth, predictions, axes, np.array(parse_tious(tious))).lines()
     got = {(x["analysis"], x["axis"], x["bucket"], x["error"], x["tiou"]): x for x in lines}
     checked = 0
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mma82cli.metrics import diagnosis_matching
-from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, parse_tious, sort_into_buckets
+from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, sort_into_buckets
 from mma82cli.metrics.diagnosis_reading import Videos
-from mma82cli.records import DataError, WrongUsage
+from mma82cli.records import DataError
 from mma82cli.taxonomy import Taxonomy
 
 LABELS = Taxonomy("letters", ["a", "b", "c", "d"], aliases=[[]] * 4)
@@ -131,18 +131,3 @@ def test_no_truth_no_predictions_no_duration():
     assert {axis for _, axis, _, _, _ in got} == {None, "rank", "length", "num-instances"}
     assert got["base", None, None, None, "avg"] == 0 and got["false-negative", None, None, None, "avg"] == 1
     assert got["false-positive", "rank", "1G", "double", 0.5] is None
-
-
-@pytest.mark.parametrize(
-    ("words", "values"),
-    [("0.5", [0.5]), ("0.7,0.3,0.3", [0.3, 0.7]), ("0.1:0.9:0.1", [i / 10 for i in range(1, 10)]), ("1", [1.0])]
-    + [("0.5:0.95:0.05", [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]), ("0.2:0.5:0.2", [0.2, 0.4])],
-)
-def test_thresholds(words, values):
-    assert parse_tious(words).tolist() == values
-
-
-@pytest.mark.parametrize("words", ["", "x", "0", "1.5", "0.1:0.9", "0.1:0.9:0", "0.9:0.1:0.1", "nan", "0.1:1:1e-9", "0.1:1:-0.1"])
-def test_no_thresholds(words):
-    with pytest.raises(WrongUsage, match="--tiou is"):
-        parse_tious(words)
