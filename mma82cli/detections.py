@@ -14,7 +14,7 @@ import numpy as np
 
 from mma82cli.detection import suppress
 from mma82cli.metrics.detection import Spans
-from mma82cli.records import DataError, is_number, record_id, show, wrong
+from mma82cli.records import MISSING, DataError, is_number, record_id, show, wrong
 from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
 
@@ -75,9 +75,9 @@ def _checked(spans: list, names: tuple, taxonomy: Taxonomy, field: str) -> list[
         if type(entry) is not dict:
             raise wrong(where, entry, f"an object with {', '.join(names)}")
         for name in names:
-            if name != "label" and not is_number(entry.get(name)):
-                raise wrong(f"{where}.{name}", entry.get(name), "a finite number")
-        label = taxonomy.id(entry.get("label"), f"{where}.label")
+            if name != "label" and not is_number(entry.get(name, MISSING)):
+                raise wrong(f"{where}.{name}", entry.get(name, MISSING), "a finite number")
+        label = taxonomy.id(entry.get("label", MISSING), f"{where}.label")
         rows.append([label if name == "label" else float(entry[name]) for name in names])
     return list(zip(*rows, strict=True))
 
@@ -85,7 +85,7 @@ def _checked(spans: list, names: tuple, taxonomy: Taxonomy, field: str) -> list[
 def read_predictions(record: dict, taxonomy: Taxonomy) -> Spans:
     """The `predictions` of one record, in its order. Raises DataError."""
     columns = Columns(scored=True)
-    columns.add(record.get("predictions"), taxonomy, "predictions")
+    columns.add(record.get("predictions", MISSING), taxonomy, "predictions")
     return columns.spans()
 
 
@@ -138,8 +138,8 @@ class Detections:
 
     def _take(self, record: dict, key: tuple, group: tuple) -> None:
         trial = Columns(scored=False)
-        trial.add(record.get("segments"), self.taxonomy, "segments")  # before anything is kept of this record
-        self.found.add(record.get("predictions"), self.taxonomy, "predictions")
+        trial.add(record.get("segments", MISSING), self.taxonomy, "segments")  # before anything is kept of this record
+        self.found.add(record.get("predictions", MISSING), self.taxonomy, "predictions")
         self.truth.add(record["segments"], self.taxonomy, "segments")
         self.keys.append(key)
         self.groups.append(group)
@@ -215,7 +215,10 @@ def videos_of(spans: Spans) -> Iterator[tuple[int, slice]]:
 
 
 def suppressed(spans: Spans, method: str) -> Spans:
-    """Predictions after suppression by `method` within each video and label; all are kept that it leaves, in their order."""
+    """Predictions after suppression by `method` within each video and label; all are kept that it leaves, in their order.
+    Raises DataError for a negative score, which a decay would raise."""
+    if spans.scores.min(initial=0) < 0:
+        raise DataError(f"a prediction's score is {spans.scores.min():g}; suppression expects at least 0 (a probability)")
     scores = np.full(len(spans.video), -1.0)
     for _, rows in videos_of(spans):
         kept = suppress(spans.segments[rows], spans.scores[rows], spans.label[rows], method, topk=0)

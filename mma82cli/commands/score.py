@@ -285,8 +285,6 @@ class _Detection:
             self.tally.add(reader.keys, reader.groups, self._levels(real, found, order))
             self._tell(pipe, reader, lost, oddities(real, found, self.evaluator, order))
         self.tally.finish()
-        if not self.tally.keys:
-            raise DataError("no detections; expected records with 'segments' and 'predictions'")
 
     def _levels(self, real, found, order) -> dict:
         from mma82cli.detections import suppressed

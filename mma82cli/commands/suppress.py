@@ -57,6 +57,8 @@ def run(
         found = read_predictions(record, labels)
         if len(found.scores) and found.scores.min() < 0:
             raise DataError(f"a prediction's score is {found.scores.min():g}; expected at least 0 (a probability)")
+        if abs(found.segments).max(initial=0) > 1e12:
+            raise DataError(f"a prediction lies at {abs(found.segments).max():g} s; expected seconds of a video")
         single = found.segments.astype("float32")  # as detectors hold them: a boundary moves by less than 2 microseconds
         kept = suppress(single, found.scores, found.label, class_agnostic=class_agnostic, **settings)
         empty += int((found.segments[:, 1] <= found.segments[:, 0]).sum())

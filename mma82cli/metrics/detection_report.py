@@ -64,7 +64,10 @@ class MatchTally:
         self.groups += groups
 
     def finish(self) -> None:
-        """Puts the videos in the order of their ids, so that nothing depends on the order of input."""
+        """Puts the videos in the order of their ids, so that nothing depends on the order of input. Raises DataError where
+        there is none, or one twice."""
+        if not self.keys:
+            raise DataError("no detections; expected records with 'segments' and 'predictions'")
         order = sorted(range(len(self.keys)), key=self.keys.__getitem__)
         again = [a for a, b in zip(order[1:], order, strict=False) if self.keys[a] == self.keys[b]]
         if again:
