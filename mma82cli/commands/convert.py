@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from mma82cli.commands.options import choice, command
 from mma82cli.formats import FORMATS
 from mma82cli.records import DataError, WrongUsage
 
+DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 EXAMPLE = """
 mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
@@ -117,6 +120,8 @@ def _read(pipe, reader, source: str):
             except DataError as error:
                 place = [str(at) for at in (getattr(error, "line", None), error.column) if at]
                 raise DataError(f"{':'.join([name, *place])}: {error}") from None
+            except DAMAGE as error:
+                raise DataError(f"{name}: damaged gzip data ({error})") from None
             try:
                 record = reader.record(entry)
             except DataError as error:
@@ -153,11 +158,15 @@ def _files(pipe, source: str):
             yield folder, folder
         return
     for name, file in pipe.input().by_file():
-        if file.peek(4)[:4] != b"PK\x03\x04":
+        try:
+            packed = file.peek(4)[:4] == b"PK\x03\x04" and file.read()
+        except DAMAGE as error:
+            raise DataError(f"{name}: damaged gzip data ({error})") from None
+        if not packed:
             yield name, file
             continue
         try:
-            with zipfile.ZipFile(io.BytesIO(file.read())) as archive:
+            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
                 for member in archive.namelist():
                     if not member.endswith("/"):
                         with archive.open(member) as inside:

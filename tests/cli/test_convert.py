@@ -1,5 +1,6 @@
 """`mma82 convert` as a user calls it."""
 
+import gzip
 import json
 import zipfile
 
@@ -133,3 +134,13 @@ def test_rows_that_are_bad_are_skipped_with_their_line(run):
     assert [f["line"] for f in faults] == [5, 6, 7]
     words = ["bad UTF-8, byte 0xff", "the row has 5 cells", "field 'start' is"]
     assert all(w in f["error"] for w, f in zip(words, faults, strict=True))
+
+
+def test_damaged_files_are_named(run, tmp_path):
+    data = gzip.compress(b"video,label\n" + b"a.mp4,3\n" * 9999)
+    for form in ("csv", "labelu", "pyskl"):
+        for cut in (data[:-20], data[:12], b"\x1f\x8b\x08damaged"):
+            result = run("convert", "--from", form, "-o", tmp_path / "out", stdin=cut)
+            assert result.code == 1 and "<stdin>: damaged gzip data" in result.err and result.err.count("\n") == 1, result.err
+    result = run("convert", "--from", "mac-mar", stdin=b"PK\x03\x04nothing")
+    assert result.code == 1 and "<stdin>: damaged zip file" in result.err and not list(tmp_path.iterdir())
