@@ -20,18 +20,23 @@ mma82 convert --from csv --columns video=clip,start=from,end=to,label=action tab
 mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
 DETAILS = """
-labelu          LabelU's export in; a pre-annotation file out (one annotator: --annotator)
-elan            .eaf, a tier an annotator; several videos: -o FILE.zip with an .eaf each
-label-studio    in: tasks with timelinelabels, in frames, so --fps is needed
-ma52            lists of MA-52, `0003_01_0001.mp4 9`; in also label_name.txt
-mma52           csv of MMA-52, in frames
-mac-mar         the challenge's prediction.csv from scores or topk (--challenge), zipped where -o ends in .zip
-mac-mmad        the same for detection, from predictions
-activitynet     {"database"} and {"results"}, as ActivityNet and OpenTAD read them; in also PointTAD's
-pyskl           pickle of joints, as pyskl and mmaction2 read it; in: through an unpickler that runs nothing
-epic            csv of EPIC-KITCHENS
-list, tree      `path label` a line; in: a folder for each label (the folder is the FILE)
-csv             any table, comma or tab; out: tabs where -o ends in .tsv
+\b
+labelu        LabelU's export in; a pre-annotation out (one annotator)
+elan          .eaf, a tier an annotator; several videos: -o FILE.zip
+label-studio  in: tasks with timelinelabels, in frames: --fps
+ma52          MA-52's lists, `0003_01_0001.mp4 9`; in: label_name.txt too
+mma52         MMA-52's csv, in frames
+mac-mar       the challenge's prediction.csv, from scores or topk;
+              zipped where -o ends in .zip
+mac-mmad      the same for detection, from predictions
+activitynet   {"database"} and {"results"}, as ActivityNet and OpenTAD
+              read them; in: PointTAD's too
+pyskl         pickles of joints, of pyskl and mmaction2; in: through an
+              unpickler that runs nothing
+epic          EPIC-KITCHENS' csv
+list          `path label` a line
+tree          in: a folder for each label (FILE is the folder above)
+csv           any table, comma or tab; out: tabs where -o ends in .tsv
 
 labelu, elan, activitynet and pyskl are no lines: to write them takes -o. From one of these formats to another goes
 through records. What a format has no place for is left out, and named once.

@@ -15,8 +15,7 @@ malformed-box, frames-mismatch, duplicate-segment. Of lines: broken-json. Of rec
 duplicate-id, overlap (of one annotator, video and label), two-domains (of a subject). With --media, of the files:
 missing-file, unreadable-file, and their own fps and duration.
 
-Exit status 1 where there is a fault; else 0, and nothing is printed. One of the lines:
-{"file":"a.jsonl","line":3,"field":"end","fault":"end-not-after-start","value":2.9,"message":"field 'end' is 2.9; …"}
+Exit status 1 where there is a fault; else 0, and nothing is printed.
 """
 
 MediaOption = Annotated[bool, typer.Option("--media", help="open the video files too")]
