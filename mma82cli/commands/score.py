@@ -234,7 +234,8 @@ def _is_detection(pipe, metrics: list[str]) -> bool:
     if metrics:
         return metrics == ["map"]
     first = pipe.peek() or {}
-    return first.get("counts") == "detection" or ("predictions" in first and "scores" not in first and "topk" not in first)
+    spans = "predictions" in first or "segments" in first
+    return first.get("counts") == "detection" or (spans and "scores" not in first and "topk" not in first)
 
 
 def _refuse(options: dict) -> None:

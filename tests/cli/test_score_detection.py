@@ -137,6 +137,8 @@ def test_what_is_missing_is_named(run):
     ]:
         result = run("score", "--metric", "map", stdin=[row])
         assert result.code == 1 and result.out == "" and f"<stdin>:1: {message}" in result.err
+    truth_alone = run("score", stdin=[{"id": "a", "segments": []}])
+    assert truth_alone.code == 1 and "field 'predictions' is missing" in truth_alone.err
     again = run("score", stdin=videos(2) + videos(1))
     assert again.code == 1 and '<stdin>:3: id "v0" was given before, at <stdin>:1' in again.err
     assert "no detections" in run("score", "--metric", "map").err
