@@ -18,14 +18,14 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
     "train-rec": ("train_rec", "a recognition network from clips of joints"),
     "infer": ("infer", "a checkpoint's scores for each clip"),
-    "labels": ("labels", "print a taxonomy, a label a line"),
-    "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
-    "validate": ("validate", "every fault of records, with its line"),
-    "convert": ("convert", "other people's formats to records, and back"),
-    "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
-    "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
     "score": ("score", "every metric of the benchmark from predictions"),
     "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),
+    "labels": ("labels", "print a taxonomy, a label a line"),
+    "validate": ("validate", "every fault of records, with its line"),
+    "convert": ("convert", "other people's formats to records, and back"),
+    "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
+    "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
+    "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
 }
 
 USAGE = "usage: mma82 COMMAND [OPTION]... [FILE]..."

@@ -25,8 +25,9 @@ ANNOTATIONS = [
     for k in range(3)
 ]
 CLIPS = [{**STRANGE, "id": f"c{i}", "subject": f"s{i % 9}", "label": i % 4} for i in range(60)]
-FILTERS = [(["make-splits"], CLIPS), (["merge-annotations"], ANNOTATIONS)]
-FILTERS = [f for f in FILTERS if f[0][0] in COMMANDS]
+FOUND = [{"start": 1.0, "end": 2.5, "label": "Nodding", "score": 0.9}, {"start": 1.25, "end": 3.0, "label": 6, "score": 0.5}]
+VIDEOS = [{**STRANGE, "id": f"v{i}", "predictions": FOUND} for i in range(20)]
+FILTERS = [(["make-splits"], CLIPS), (["merge-annotations"], ANNOTATIONS), (["suppress"], VIDEOS)]
 
 
 def one_line(result, *words):
