@@ -10,7 +10,6 @@ from mma82cli.records import DataError, is_number, record_id, show
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.validation.fields import Fault
 
-
 FILE = 40  # bits of a place below the number of its file
 
 
