@@ -6,11 +6,13 @@ Order: `$MMA82_SHARE`; `share/mma82` beside the package (a checkout, `pip instal
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from mma82cli.records import WrongUsage
+from mma82cli.records import DataError, WrongUsage
 
 
 def share_dir() -> Path:
@@ -46,3 +48,16 @@ def find(kind: str, name: str, suffix: str) -> Path:
         built_in = ", ".join(sorted(p.name.removesuffix(suffix) for p in folder.glob("*" + suffix)))
         raise WrongUsage(f"no {kind.removesuffix('s')} '{name}'; built in: {built_in}; or give a {suffix} file")
     return path
+
+
+def load_json(kind: str, name: str, build: Callable):
+    """`build(contents)` of the JSON file that `name` stands for. Raises WrongUsage, or DataError naming the file."""
+    path = find(kind, name, ".json")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"{path}: {error}") from None
+    try:
+        return build(data)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None

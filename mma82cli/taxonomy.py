@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mma82cli import share
-from mma82cli.records import DataError, WrongUsage, show, wrong
+from mma82cli.records import DataError, show, wrong
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,7 @@ def from_json(data: dict) -> Taxonomy:
 
 def load_taxonomy(name: str = "mma82") -> Taxonomy:
     """A built-in taxonomy by name, or one from a JSON file. Raises WrongUsage or DataError."""
-    path = share.find("taxonomy", name, ".json")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WrongUsage(f"{path}: {error}") from None
-    try:
-        return from_json(data)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    return share.load_json("taxonomy", name, from_json)
 
 
 def load_definitions(taxonomy: Taxonomy) -> dict[str, dict]:

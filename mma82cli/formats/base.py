@@ -65,6 +65,7 @@ class Writer:
 
     def __init__(self, options: Options, name: str = ""):
         self.options, self.name = options, name
+        self.written = 0  # rows, where they are numbered
 
     def begin(self) -> bytes:
         """What comes before the first record."""

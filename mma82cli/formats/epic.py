@@ -36,10 +36,6 @@ class Writer(base.Writer):
 
     KEPT = frozenset({"id", "video", "start", "end", "label", "subject", "fps"})
 
-    def __init__(self, options, name=""):
-        super().__init__(options, name)
-        self.written = 0
-
     def begin(self) -> bytes:
         return base.cells(HEADER)
 

@@ -40,10 +40,6 @@ class Writer(base.Writer):
     KEPT = frozenset({"id", "video", "predictions", "taxonomy", "segments"})
     MEMBER = "prediction.csv"
 
-    def __init__(self, options, name=""):
-        super().__init__(options, name)
-        self.written = 0
-
     def begin(self) -> bytes:
         return base.cells(HEADER)
 

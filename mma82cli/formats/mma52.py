@@ -53,10 +53,6 @@ class Writer(base.Writer):
 
     KEPT = frozenset({"video", "start", "end", "label", "fps", "num_frames", "duration", "segments"})
 
-    def __init__(self, options, name=""):
-        super().__init__(options, name)
-        self.written = 0
-
     def begin(self) -> bytes:
         return base.cells(HEADER)
 

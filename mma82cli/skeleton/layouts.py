@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from mma82cli import share
-from mma82cli.records import DataError, WrongUsage, show
+from mma82cli.records import DataError, show
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,4 @@ def from_json(data: dict) -> Layout:
 
 def load_layout(name: str = "coco17") -> Layout:
     """A built-in layout by name, or one from a JSON file. Raises WrongUsage or DataError."""
-    path = share.find("layouts", name, ".json")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WrongUsage(f"{path}: {error}") from None
-    try:
-        return from_json(data)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
+    return share.load_json("layouts", name, from_json)
