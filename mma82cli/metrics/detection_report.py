@@ -9,6 +9,7 @@ import numpy as np
 
 from mma82cli.metrics import detection
 from mma82cli.metrics.detection import Spans
+from mma82cli.metrics.tally import must_agree
 from mma82cli.records import DataError, show
 from mma82cli.taxonomy import Taxonomy
 
@@ -110,11 +111,8 @@ class MatchTally:
 
     def add_record(self, record: dict, settings: dict) -> None:
         """Adds a record that `to_records` wrote. Raises DataError where it is none or its settings differ."""
-        if record.get("settings") != settings:
-            raise DataError(f"counted with {show(record.get('settings'), 200)}; this run has {show(settings, 200)}")
+        must_agree(record, settings, self.by)
         try:
-            if list(record["by"]) != list(self.by):
-                raise DataError(f"counted --by {show(list(record['by']))}; this run has {show(list(self.by))}")
             levels = {level: self._read(record["levels"][level], level) for level in self.parts}
             self.add([(record["id"] + "", record["run"] + "")], [tuple(record["by"].values())], levels)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:

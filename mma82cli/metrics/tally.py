@@ -67,16 +67,22 @@ class Tally:
 
     def add_record(self, record: dict, settings: dict) -> None:
         """Adds a record that `to_records` wrote. Raises DataError where it is none or its settings differ."""
-        if record.get("settings") != settings:
-            raise DataError(f"counted with {show(record.get('settings'), 200)}; this run has {show(settings, 200)}")
+        must_agree(record, settings, self.by)
         try:
-            if list(record["by"]) != list(self.by):
-                raise DataError(f"counted --by {show(list(record['by']))}; this run has {show(list(self.by))}")
             sums = self._sums(tuple(record["by"].values()))
             for level, size in self.sizes.items():
                 sums[level] += _dense(record["levels"][level], size)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise DataError(f"damaged counts ({error!r}); expected a line of `score --counts`") from None
+
+
+def must_agree(record: dict, settings: dict, by: tuple[str, ...]) -> None:
+    """Raises DataError where a line of counts was made with other choices, or in other groups."""
+    if record.get("settings") != settings:
+        raise DataError(f"counted with {show(record.get('settings'), 200)}; this run has {show(settings, 200)}")
+    counted = list(record["by"]) if isinstance(record.get("by"), dict) else record.get("by")
+    if counted != list(by):
+        raise DataError(f"counted --by {show(counted)}; this run has {show(list(by))}")
 
 
 def _sparse(counts: Counts) -> dict:
