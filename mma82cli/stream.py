@@ -132,6 +132,16 @@ class Output:
             self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._file, mtime=0)
             self.write = self._zip.write
 
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        """Complete, or as if it had never begun."""
+        if kind is None:
+            self.commit()
+        else:
+            self.abort()
+
     def flush(self) -> None:
         """Lets what is buffered leave, where somebody reads as we write (not for a file that isn't there yet)."""
         if self._temporary is None:

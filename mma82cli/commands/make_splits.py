@@ -162,11 +162,6 @@ def _report(path: str, clips, splits, shares: dict[str, float]) -> None:
     from mma82cli.protocol.report import report
     from mma82cli.stream import WRITE, Output
 
-    out = Output(path)
-    try:
+    with Output(path) as out:
         for row in report(clips, splits, shares):
             out.write(orjson.dumps(row, option=WRITE))
-    except BaseException:
-        out.abort()
-        raise
-    out.commit()

@@ -153,15 +153,11 @@ def _measuring(path: str | None, reader):
     from mma82cli.annotation.agreement import Agreement
     from mma82cli.stream import WRITE, Output
 
-    out, agreement = Output(path), Agreement()
-    try:
+    agreement = Agreement()
+    with Output(path) as out:
         yield agreement.add
         for row in agreement.rows(reader.names):
             out.write(orjson.dumps(row, option=WRITE))
-    except BaseException:
-        out.abort()
-        raise
-    out.commit()
 
 
 def _tell(pipe, reader, counts: dict, min_duration: float, min_annotators: int, senior) -> None:
