@@ -25,6 +25,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "convert": ("convert", "other people's formats to records, and back"),
     "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
     "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
+    "plot": ("plot", "figures of what the other commands write"),
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
 }
 

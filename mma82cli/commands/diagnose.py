@@ -53,11 +53,12 @@ def run(
     from mma82cli.metrics.detection import parse_tious
     from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, sort_into_buckets
     from mma82cli.metrics.diagnosis_reading import Videos
+    from mma82cli.plots.style import prepare
     from mma82cli.taxonomy import load_taxonomy
 
     tious = np.array(parse_tious(tiou))
     if plot:
-        _prepare(plot)
+        prepare(plot)
     videos = Videos(load_taxonomy(taxonomy))
     for line in pipe.progress(pipe.lines()):
         if split is not None and line.record.get("split") != split:
@@ -75,23 +76,11 @@ def run(
     _tell(pipe, truth, predictions, durations, diagnosis)
     figures = list(diagnosis.lines())
     if plot:
-        from mma82cli.metrics.diagnosis_figure import draw
+        from mma82cli.plots.diagnosis import draw
 
         draw(figures, plot)
     for figure in figures:
         pipe.write(figure)
-
-
-def _prepare(folder: str) -> None:
-    """The folder for the figures, before any work is done for them."""
-    import os
-    from importlib.util import find_spec
-
-    from mma82cli.records import WrongUsage
-
-    if find_spec("matplotlib") is None:
-        raise WrongUsage("--plot needs matplotlib; pip install 'mma82[plot]'")
-    os.makedirs(folder, exist_ok=True)
 
 
 def _tell(pipe, truth, predictions, durations, diagnosis) -> None:

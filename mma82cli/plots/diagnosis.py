@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 
 from mma82cli.metrics.diagnosis import ERRORS, SLICES
+from mma82cli.plots.style import BLUE, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, save, style
+from mma82cli.records import DataError
 
-# Okabe and Ito's colours, which people who see fewer colours can tell apart; what is right is grey
-COLOURS = dict(zip((*ERRORS, None), ["#D55E00", "#CC79A7", "#0072B2", "#56B4E9", "#E69F00", "#C8C8C8"], strict=True))
-INK, BAR = "#222222", "#0072B2"
+COLOURS = dict(zip((*ERRORS, None), [VERMILION, PURPLE, BLUE, SKY, ORANGE, GREY], strict=True))  # what is right is grey
 
 
-def draw(lines: list[dict], folder: str) -> list[str]:
-    """Writes `diagnosis.svg` and `diagnosis.png` into a folder, from what `Diagnosis.lines` gave (their tiou "avg").
-    The same bytes for the same lines."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever a person's own settings are
-        matplotlib.rcParams.update(
-            {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
-        )
-        sheet = figure([line for line in lines if line["tiou"] == "avg"])
-        paths = [os.path.join(folder, "diagnosis" + ending) for ending in (".svg", ".png")]
-        sheet.savefig(paths[0], metadata={"Date": None})
-        sheet.savefig(paths[1], dpi=300)
-    return paths
+def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
+    """Writes `diagnosis.svg` and `diagnosis.png` from what `diagnose` gave (its tiou "avg"). Raises DataError where the
+    lines are no diagnosis."""
+    lines = [line for line in lines if "analysis" in line and line.get("tiou") == "avg"]
+    if not lines:
+        raise DataError("no lines with 'analysis'; expected what `mma82 diagnose` writes")
+    with style():
+        return save(figure(lines), folder, "diagnosis")
 
 
 def figure(lines: list[dict]):
@@ -76,7 +69,7 @@ def _by_bucket(axes, lines: list[dict], whole: float) -> None:
     for axis in dict.fromkeys(x["axis"] for x in lines if x["axis"]):
         group = [x for x in lines if x["axis"] == axis]
         places = range(place, place + len(group))
-        bars = axes.bar(places, [100 * (x["value"] or 0) for x in group], 0.8, color=BAR)
+        bars = axes.bar(places, [100 * (x["value"] or 0) for x in group], 0.8, color=BLUE)
         labels = ["–" if x["value"] is None else f"{100 * x['value']:.0f}" for x in group]
         axes.bar_label(bars, labels, padding=1, fontsize=7, bbox={"color": "white", "pad": 0.3})  # lies over the dashed line
         middle = place + (len(group) - 1) / 2

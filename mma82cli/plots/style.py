@@ -1,0 +1,44 @@
+"""One style for all figures, readable in print: colours that people who see fewer colours can tell apart, no clutter,
+and the same bytes for the same figure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from mma82cli.records import WrongUsage
+
+# Okabe and Ito's colours; a series with more of them starts over
+COLOURS = ["#D55E00", "#009E73", "#56B4E9", "#E69F00", "#999999", "#0072B2", "#CC79A7", "#8F8300"]
+VERMILION, GREEN, SKY, ORANGE, _, BLUE, PURPLE, OLIVE = COLOURS
+GREY, INK = "#C8C8C8", "#222222"
+MOST_PIXELS = 12_000  # a side of a PNG
+
+
+def prepare(folder: str) -> None:
+    """Makes the folder for figures before any work is done for them. Raises WrongUsage where matplotlib is missing."""
+    if find_spec("matplotlib") is None:
+        raise WrongUsage("figures need matplotlib; pip install 'mma82[plot]'")
+    os.makedirs(folder, exist_ok=True)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The settings in which every figure is made and saved, whatever a person's own are."""
+    import matplotlib
+
+    ours = {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(ours)
+        yield
+
+
+def save(figure, folder: str, name: str) -> list[str]:
+    """Writes `name`.svg and `name`.png (300 dpi, or as much as MOST_PIXELS allow) into the folder; returns their paths."""
+    paths = [os.path.join(folder, name + ending) for ending in (".svg", ".png")]
+    figure.savefig(paths[0], metadata={"Date": None})
+    figure.savefig(paths[1], dpi=min(300.0, MOST_PIXELS / max(figure.get_size_inches())))
+    return paths
