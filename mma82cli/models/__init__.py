@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-RECIPES = ("posec3d", "posec3d-ntu", "posec3d-tiny")
+from importlib import import_module
+
+# Each module of this folder that is listed offers
+#   recognises(state) -> bool                                    whether the tensors are its model's
+#   from_state(state, path, recipe, carried, **sizes) -> model   a model of the sizes that they show, not yet filled
+#   renamed(state) -> state                                      (optional) peers' names of weights to ours
+#   HEAD                                                         what the keys of the layer with the labels begin with
+MODELS = {"posec3d": "posec3d"}  # a recipe's `model`: module
 
 
 def load(path, recipe: str | None = None, device="cpu", **sizes):
     """The model that the checkpoint at `path` holds, in eval mode on `device`.
 
-    `path` is a run's folder, a .safetensors file or a peer's .pth. `recipe` (one of RECIPES) says what tensors cannot
-    show: the temporal strides; by default it is the one the checkpoint carries, else "posec3d". `sizes` override what
-    is read off the tensors. Raises WrongUsage for an unknown recipe or a missing file, DataError for a file that is no
-    checkpoint or whose keys and shapes don't fit (all named in one error).
+    `path` is a run's folder, a .safetensors file or a peer's .pth. `recipe` says what tensors cannot show (PoseC3D's
+    temporal strides: "posec3d-ntu"); by default it is the one the checkpoint carries. `sizes` override what is read off
+    the tensors. Raises WrongUsage for an unknown recipe or a missing file, DataError for a file that is no checkpoint or
+    whose keys and shapes don't fit (all named in one error).
     """
     from mma82cli.models import weights
 
@@ -21,22 +28,38 @@ def load(path, recipe: str | None = None, device="cpu", **sizes):
 def build(checkpoint, recipe: str | None = None, path="checkpoint", **sizes):
     """The model of a `weights.Checkpoint`, filled; see `load`."""
     from mma82cli.models import weights
-    from mma82cli.models.posec3d import PoseC3D
-    from mma82cli.records import WrongUsage
 
-    if recipe is not None and recipe not in RECIPES:
-        raise WrongUsage(f"no recipe '{recipe}' to load a model by; expected one of {', '.join(RECIPES)}")
-    shown = weights.posec3d_sizes(checkpoint.state, path)
-    shown["temporal_strides"] = _temporal_strides(recipe, checkpoint.recipe, len(shown["stage_blocks"]))
-    if "dropout" in checkpoint.recipe:
-        shown["dropout"] = float(checkpoint.recipe["dropout"])
-    model = PoseC3D(**{**shown, **sizes})
-    weights.fill(model, checkpoint.state, path)
+    module = module_of(kind_of(checkpoint, recipe, path))
+    state = names_of_ours(module, checkpoint.state)
+    model = module.from_state(state, path, recipe, checkpoint.recipe, **sizes)
+    weights.fill(model, state, path)
     return model
 
 
-def _temporal_strides(recipe: str | None, carried: dict, stages: int) -> tuple[int, ...]:
-    """Of the recipe named, else of the recipe carried, else 1 throughout."""
-    if recipe is None and "temporal_strides" in carried:
-        return tuple(carried["temporal_strides"])
-    return (1,) * (stages - 1) + (2 if recipe == "posec3d-ntu" else 1,)
+def module_of(kind: str):
+    """The module of a recipe's `model`."""
+    return import_module(f"mma82cli.models.{MODELS[kind]}")
+
+
+def names_of_ours(module, state: dict) -> dict:
+    """A checkpoint's tensors under the names of our model."""
+    return module.renamed(state) if hasattr(module, "renamed") else state
+
+
+def kind_of(checkpoint, recipe: str | None = None, path="checkpoint") -> str:
+    """Which of MODELS a `weights.Checkpoint` is: by the recipe named ("KIND" or "KIND-VARIANT"), else the recipe it
+    carries, else its tensors. Raises WrongUsage for an unknown recipe, DataError where nothing recognises it."""
+    from mma82cli.models.weights import some
+    from mma82cli.records import DataError, WrongUsage
+
+    if recipe is not None:
+        named = [kind for kind in MODELS if recipe == kind or recipe.startswith(kind + "-")]
+        if not named:
+            raise WrongUsage(f"no recipe '{recipe}' to load a model by; expected {', '.join(MODELS)}, or a variant of one")
+        return max(named, key=len)
+    if checkpoint.recipe.get("model") in MODELS:
+        return checkpoint.recipe["model"]
+    for kind in MODELS:
+        if module_of(kind).recognises(checkpoint.state):
+            return kind
+    raise DataError(f"{path}: weights of no known model (holds {some(list(checkpoint.state))}); expected {' or '.join(MODELS)}")

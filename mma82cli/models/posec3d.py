@@ -11,12 +11,17 @@ tensor: spatial ones see (B*T, C, H, W), temporal ones (B, C, T, H*W). On a CPU 
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mma82cli.models.weights import some
+from mma82cli.records import DataError
+
+HEAD = "cls_head."  # what the keys of the last layer begin with
 EXPANSION = 4  # of a bottleneck's last 1x1x1 kernel
 
 
@@ -165,6 +170,11 @@ class PoseC3D(nn.Module):
         self.cls_head = Head(self.dims)
         self.initialise()
 
+    @property
+    def num_classes(self) -> int:
+        """Labels that it scores."""
+        return self.dims.num_classes
+
     def initialise(self) -> None:
         """He's initialisation (fan out), every block an identity at first, a small last layer."""
         for module in self.modules():
@@ -198,3 +208,40 @@ def fold(model: PoseC3D) -> PoseC3D:
             module.conv.bias = nn.Parameter(bn.bias - bn.running_mean * scale, requires_grad=False)
             module.bn = nn.Identity()
     return folded
+
+
+def recognises(state: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of a PoseC3D, ours or a peer's."""
+    return "backbone.conv1.conv.weight" in state and state["backbone.conv1.conv.weight"].ndim == 5
+
+
+def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carried: dict | None = None, **sizes) -> PoseC3D:
+    """A PoseC3D of the sizes that `state` shows, not yet filled. Temporal strides don't show: they are those of the recipe
+    named, else of the recipe carried, else 1 throughout. `sizes` override. Raises DataError where it is no PoseC3D."""
+    carried = carried or {}
+    shown = sizes_of(state, path)
+    strides = (1,) * (len(shown["stage_blocks"]) - 1) + (2 if recipe == "posec3d-ntu" else 1,)
+    if recipe is None and "temporal_strides" in carried:
+        strides = tuple(carried["temporal_strides"])
+    dropout = {"dropout": float(carried["dropout"])} if "dropout" in carried else {}
+    return PoseC3D(**{**shown, "temporal_strides": strides, **dropout, **sizes})
+
+
+def sizes_of(state: dict[str, Tensor], path="checkpoint") -> dict:
+    """The sizes of a PoseC3D (constructor arguments but temporal strides and dropout) that `state` shows."""
+    stem, last = state.get("backbone.conv1.conv.weight"), state.get("cls_head.fc_cls.weight")
+    blocks: dict[int, set[int]] = {}
+    for key in state:
+        found = re.match(r"backbone\.layer(\d+)\.(\d+)\.", key)
+        if found:
+            blocks.setdefault(int(found[1]), set()).add(int(found[2]))
+    if stem is None or last is None or stem.ndim != 5 or sorted(blocks) != list(range(1, len(blocks) + 1)) or not blocks:
+        shown = some(list(state))
+        expected = "backbone.conv1.conv.weight [C,V,1,7,7], backbone.layer1…, cls_head.fc_cls.weight"
+        raise DataError(f"{path}: not a PoseC3D (holds {shown}); expected {expected}")
+    return {
+        "in_channels": stem.shape[1],
+        "base_channels": stem.shape[0],
+        "num_classes": last.shape[0],
+        "stage_blocks": tuple(max(blocks[i + 1]) + 1 for i in range(len(blocks))),
+    }

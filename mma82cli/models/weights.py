@@ -108,32 +108,13 @@ def fill(model: nn.Module, state: dict[str, Tensor], path="checkpoint") -> None:
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
     shapes = [f"{key} {list(state[key].shape)} (expected {list(own[key].shape)})" for key in reshaped]
     faults = [("wrong shape", shapes), ("missing", missing), ("unexpected", unexpected)]
-    said = [f"{kind}: {_some(keys)}" for kind, keys in faults if keys]
+    said = [f"{kind}: {some(keys)}" for kind, keys in faults if keys]
     if said:
         raise DataError(f"{path}: the weights don't fit {type(model).__name__}: " + "; ".join(said))
     model.load_state_dict(state, strict=False)
 
 
-def _some(keys: list[str]) -> str:
+def some(keys: list[str]) -> str:
+    """The first few of the keys, and how many more there are."""
     more = len(keys) - SHOWN
     return ", ".join(keys[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def posec3d_sizes(state: dict[str, Tensor], path="checkpoint") -> dict:
-    """The sizes of a PoseC3D (constructor arguments but temporal strides and dropout) that `state` shows."""
-    stem, last = state.get("backbone.conv1.conv.weight"), state.get("cls_head.fc_cls.weight")
-    blocks: dict[int, set[int]] = {}
-    for key in state:
-        found = re.match(r"backbone\.layer(\d+)\.(\d+)\.", key)
-        if found:
-            blocks.setdefault(int(found[1]), set()).add(int(found[2]))
-    if stem is None or last is None or stem.ndim != 5 or sorted(blocks) != list(range(1, len(blocks) + 1)) or not blocks:
-        shown = ", ".join(list(state)[:SHOWN])
-        expected = "backbone.conv1.conv.weight [C,V,1,7,7], backbone.layer1…, cls_head.fc_cls.weight"
-        raise DataError(f"{path}: not a PoseC3D (holds {shown}, …); expected {expected}")
-    return {
-        "in_channels": stem.shape[1],
-        "base_channels": stem.shape[0],
-        "num_classes": last.shape[0],
-        "stage_blocks": tuple(max(blocks[i + 1]) + 1 for i in range(len(blocks))),
-    }

@@ -53,12 +53,14 @@ def save(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     replace(path, to_bytes(plain, {METADATA: json.dumps(about, ensure_ascii=False)}))
 
 
-def save_state(path: Path, model, optimizer, about: dict) -> None:
-    """Everything that training goes on from. The optimiser's tensors are named `optimizer.PARAMETER.KEY`."""
+def save_state(path: Path, model, optimizer, extra: dict[str, Tensor], about: dict) -> None:
+    """Everything that training goes on from. The optimiser's tensors are named `optimizer.PARAMETER.KEY`, those of
+    `extra` (the task's own) `task.KEY`."""
     import torch
 
     tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
-    names = [name for name, _ in model.named_parameters()]
+    tensors |= {f"task.{key}": value for key, value in extra.items()}
+    names = _trained(model, optimizer)
     for i, values in optimizer.state_dict()["state"].items():
         for key, value in values.items():
             if value is not None:
@@ -66,8 +68,8 @@ def save_state(path: Path, model, optimizer, about: dict) -> None:
     save(path, tensors, about)
 
 
-def load_state(folder: Path, model, optimizer) -> dict:
-    """Fills `model` and `optimizer` from the folder's last state; returns what was saved about it.
+def load_state(folder: Path, model, optimizer) -> tuple[dict, dict[str, Tensor]]:
+    """Fills `model` and `optimizer` from the folder's last state; returns what was saved about it, and the task's tensors.
 
     Raises WrongUsage where there is none, DataError where it is damaged or of another model.
     """
@@ -78,14 +80,20 @@ def load_state(folder: Path, model, optimizer) -> dict:
         with safe_open(str(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": _optimizer_state(model, tensors)})
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": _optimizer_state(_trained(model, optimizer), tensors)})
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: can't be resumed from ({' '.join(str(error).split())[:200]})") from None
-    return about
+    return about, {key.removeprefix("task."): value for key, value in tensors.items() if key.startswith("task.")}
 
 
-def _optimizer_state(model, tensors: dict[str, Tensor]) -> dict:
-    order = {name: i for i, (name, _) in enumerate(model.named_parameters())}
+def _trained(model, optimizer) -> list[str]:
+    """The names of the optimiser's parameters in its own order, which goes by groups."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _optimizer_state(names: list[str], tensors: dict[str, Tensor]) -> dict:
+    order = {name: i for i, name in enumerate(names)}
     state: dict[int, dict] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -6,6 +6,7 @@ or scores (inference). Each clip is done by exactly one of them.
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,16 @@ class Ranks:
             for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
                 tensor.copy_(total.view_as(tensor))
 
+    def total(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """{name: the sum over all processes} of scalar tensors, which stay as they are. What a process does not have (no
+        part of a step was its own) counts as 0."""
+        mine = {name: value.item() for name, value in sums.items()}
+        if self.world == 1:
+            return mine
+        everyone: list = [None] * self.world
+        torch.distributed.all_gather_object(everyone, mine)
+        return {name: sum(each.get(name, 0.0) for each in everyone) for name in sorted(set().union(*everyone))}
+
     def gather(self, value) -> list:
         """The values of all processes in the first one; in the others only their own."""
         if self.world == 1:
@@ -48,4 +59,5 @@ class Ranks:
 def join(rank: int, world: int, device: torch.device) -> Ranks:
     """Meets the other processes at the address that torchrun has put into the environment."""
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    atexit.register(torch.distributed.destroy_process_group)  # its threads must end before the interpreter does
     return Ranks(rank, world)

@@ -11,24 +11,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 from torch import nn
-
-from mma82cli.skeleton.gaussian import HeatmapBuffer
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Team:
-    """`workers` copies of `model`, the first of which is `model` itself; they share its parameters' memory."""
+    """`workers` copies of `model`, the first of which is `model` itself; they share its parameters' memory. `scratch()`
+    makes the memory that each keeps."""
 
-    def __init__(self, model: nn.Module, workers: int = 1):
+    def __init__(self, model: nn.Module, workers: int = 1, scratch: Callable[[], Any] = lambda: None):
         self.model = model
-        self.members = [(model, HeatmapBuffer())]
+        self.members = [(model, scratch())]
         for _ in range(workers - 1):
             twin = copy.deepcopy(model)
             for own, parameter in zip(twin.parameters(), model.parameters(), strict=True):
                 own.data = parameter.data
-            self.members.append((twin, HeatmapBuffer()))
+            self.members.append((twin, scratch()))
         self.threads = torch.get_num_threads()
         share = max(1, self.threads // workers)
         torch.set_num_threads(share)  # OpenMP asks each thread for itself: here, and in those of the pool
@@ -42,9 +43,9 @@ class Team:
         torch.set_num_threads(self.threads)
 
     def gradients(self, parts: list[tuple], work: Callable) -> list:
-        """Calls `work(network, buffer, i, part)` for each (i, part); it calls backward. -> its results.
+        """Calls `work(network, scratch, i, part)` for each (i, part); it calls backward. -> its results.
 
-        The sum of the gradients is left in `model`'s parameters, which had none.
+        The sum of the gradients is left in those of `model`'s parameters that are trained, which had none.
         """
         results, total = [], None
         for start in range(0, len(parts), len(self.members)):
@@ -53,23 +54,28 @@ class Team:
             jobs = [self.pool.submit(_do, work, *member, i, part) for member, (i, part) in zip(members, group, strict=True)]
             results += [job.result() for job in jobs]
             for network, _ in members:
-                each = [parameter.grad for parameter in network.parameters()]
+                each = [_gradient(parameter) for parameter in network.parameters() if parameter.requires_grad]
                 network.zero_grad(set_to_none=True)
                 total = each if total is None else torch._foreach_add(total, each)
         if total is None:  # more processes than parts
-            total = [torch.zeros_like(parameter) for parameter in self.model.parameters()]
-        for parameter, gradient in zip(self.model.parameters(), total, strict=True):
+            total = [torch.zeros_like(parameter) for parameter in self.model.parameters() if parameter.requires_grad]
+        trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+        for parameter, gradient in zip(trained, total, strict=True):
             parameter.grad = gradient
         return results
 
 
-def _do(work: Callable, network: nn.Module, buffer: HeatmapBuffer, i: int, part):
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.track_running_stats = i == 0
+def _gradient(parameter: nn.Parameter) -> torch.Tensor:
+    """Zero where no path led to it, so that sums and processes agree on what there is."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _do(work: Callable, network: nn.Module, scratch, i: int, part):
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for module in norms:
+        module.track_running_stats = i == 0
     try:
-        return work(network, buffer, i, part)
+        return work(network, scratch, i, part)
     finally:
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.track_running_stats = True
+        for module in norms:
+            module.track_running_stats = True

@@ -138,7 +138,7 @@ def test_damaged_files_give_one_line(contents, tmp_path):
 
 def test_other_files_and_recipes_are_named(tmp_path):
     torch.save({"fc.weight": torch.ones(2, 2)}, tmp_path / "x.pth")
-    with pytest.raises(DataError, match=r"not a PoseC3D \(holds fc\.weight"):
+    with pytest.raises(DataError, match=r"of no known model \(holds fc\.weight"):
         load(tmp_path / "x.pth")
     torch.save({"epoch": 3}, tmp_path / "x.pth")
     with pytest.raises(DataError, match="no tensors by name"):

@@ -9,9 +9,9 @@ from mma82cli.models.posec3d import PoseC3D, fold
 from mma82cli.records import DataError
 from mma82cli.skeleton.gaussian import HeatmapBuffer
 from mma82cli.skeleton.layouts import Layout
-from mma82cli.training.batches import mirror, test_batch
-from mma82cli.training.clips import Clips
-from mma82cli.training.recipe import Recipe
+from mma82cli.training.skeleton.batches import mirror, test_batch
+from mma82cli.training.skeleton.clips import Clips
+from mma82cli.training.skeleton.recipe import PoseC3DRecipe
 
 AT_ONCE = 32  # clips a forward pass
 
@@ -19,7 +19,7 @@ AT_ONCE = 32  # clips a forward pass
 class Predictor:
     """predict(clips, rows) -> probabilities. `num_clips` test clips a record, the recipe's unless said otherwise."""
 
-    def __init__(self, model: PoseC3D, recipe: Recipe, layout: Layout, device, dtype=torch.float32, num_clips=None):
+    def __init__(self, model: PoseC3D, recipe: PoseC3DRecipe, layout: Layout, device, dtype=torch.float32, num_clips=None):
         self.model = fold(model).to(device, dtype)
         self.recipe, self.layout, self.dtype = recipe, layout, dtype
         self.num_clips = num_clips or recipe.clips

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from mma82cli.skeleton import gaussian, geometry, sampling
 from mma82cli.skeleton.layouts import Layout
-from mma82cli.training.clips import Clips
-from mma82cli.training.recipe import Recipe
+from mma82cli.training.skeleton.clips import Clips
+from mma82cli.training.skeleton.recipe import PoseC3DRecipe
 
 
-def train_batch(clips: Clips, rows: np.ndarray, recipe: Recipe, layout: Layout, rng: np.random.Generator, buffer) -> Tensor:
+def train_batch(
+    clips: Clips, rows: np.ndarray, recipe: PoseC3DRecipe, layout: Layout, rng: np.random.Generator, buffer
+) -> Tensor:
     """Heatmaps (B, V, T, H, W) of the clips `rows` (B,), augmented with draws from `rng`, in `buffer`'s memory."""
     indices = np.stack([_train_frames(int(clips.frames[row]), recipe, rng) for row in rows])
     points, shapes = geometry.compact(*clips.gather(rows, indices))
@@ -29,7 +31,7 @@ def train_batch(clips: Clips, rows: np.ndarray, recipe: Recipe, layout: Layout, 
     return draw(points, recipe.train_size, recipe, layout, buffer)
 
 
-def test_batch(clips: Clips, rows: np.ndarray, recipe: Recipe, layout: Layout, num_clips: int, buffer) -> Tensor:
+def test_batch(clips: Clips, rows: np.ndarray, recipe: PoseC3DRecipe, layout: Layout, num_clips: int, buffer) -> Tensor:
     """Heatmaps (B*num_clips, V, T, H, W): the fixed test clips of the clips `rows` (B,), one clip after the other."""
     indices = np.concatenate([_test_frames(int(clips.frames[row]), recipe.frames, num_clips, recipe.sampling) for row in rows])
     points, shapes = geometry.compact(*clips.gather(np.repeat(rows, num_clips), indices))
@@ -40,7 +42,7 @@ def test_batch(clips: Clips, rows: np.ndarray, recipe: Recipe, layout: Layout, n
 test_batch.__test__ = False  # no test case, whatever its name tells pytest
 
 
-def draw(points: Tensor, size: int, recipe: Recipe, layout: Layout, buffer) -> Tensor:
+def draw(points: Tensor, size: int, recipe: PoseC3DRecipe, layout: Layout, buffer) -> Tensor:
     """Heatmaps of joints, or of limbs, as the recipe has it."""
     eps = gaussian.EPS[recipe.sampling]
     if recipe.heatmaps == "limb":
@@ -48,18 +50,18 @@ def draw(points: Tensor, size: int, recipe: Recipe, layout: Layout, buffer) -> T
     return gaussian.heatmaps(points, (size, size), recipe.sigma, eps, out=buffer)
 
 
-def mirror(heatmaps: Tensor, recipe: Recipe, layout: Layout) -> Tensor:
+def mirror(heatmaps: Tensor, recipe: PoseC3DRecipe, layout: Layout) -> Tensor:
     """Heatmaps (B, V, T, H, W) of the mirrored picture, left and right exchanged (the peers' `double`)."""
     order = layout.mirrored_limbs() if recipe.heatmaps == "limb" else layout.mirrored()
     return heatmaps[:, order].flip(-1)
 
 
-def channels(recipe: Recipe, layout: Layout) -> int:
+def channels(recipe: PoseC3DRecipe, layout: Layout) -> int:
     """Channels of the heatmaps."""
     return len(layout.limbs) if recipe.heatmaps == "limb" else len(layout)
 
 
-def _train_frames(num_frames: int, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+def _train_frames(num_frames: int, recipe: PoseC3DRecipe, rng: np.random.Generator) -> np.ndarray:
     """Frames (T,) of a clip, out of a part of it that is `time_crop` shorter at most."""
     if recipe.time_crop == 0:
         return sampling.train_indices(num_frames, recipe.frames, rng)
@@ -72,7 +74,7 @@ def _test_frames(num_frames: int, length: int, num_clips: int, peer: str) -> np.
     return sampling.test_indices(num_frames, length, num_clips, peer)
 
 
-def _distort(points: Tensor, shapes: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
+def _distort(points: Tensor, shapes: Tensor, recipe: PoseC3DRecipe, rng: np.random.Generator) -> Tensor:
     """Turns and stretches each clip about its picture's middle, and shakes each joint, as far as the recipe asks."""
     if not (recipe.rotate or recipe.scale or recipe.jitter):
         return points

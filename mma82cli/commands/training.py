@@ -1,0 +1,160 @@
+"""What `train-rec` and `train-det` share: their options, and the way from records to a run in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from mma82cli.commands.options import choice, torchrun_place
+
+Device = choice("auto", "cpu", "cuda")
+Precision = choice("auto", "float32", "bf16")
+
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for checkpoints, recipe and log")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", show_default=False, help="change a recipe key")]
+Init = Annotated[str, typer.Option("--init", metavar="CKPT", show_default=False, help="start from these weights")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in DIR, exactly")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="auto: a GPU where there is one")]
+PrecisionOption = Annotated[Precision, typer.Option("--precision", help="auto: bf16 where the device is fast at it")]
+Deterministic = Annotated[bool, typer.Option("--deterministic", help="same bytes from every run on one device; no times")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options of a training command, as they were given."""
+
+    command: str
+    out: str
+    recipe: str
+    overrides: list[str]
+    init: str | None
+    resume: bool
+    device: str
+    precision: str
+    deterministic: bool
+    seed: int
+
+
+def train(pipe, wanted: Wanted, asked) -> None:
+    """Reads records, trains, writes a line an epoch. `asked` is a `training.task.Asked`."""
+    from pathlib import Path
+
+    from mma82cli.training.families import FAMILIES
+
+    rank, world, local = torchrun_place(pipe)
+    settings, folder = _recipe(wanted), Path(wanted.out)
+    about = _about(settings, asked, wanted.seed)
+    done = _check_resumed(folder, about) if wanted.resume else 0
+    data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
+
+    from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
+    from mma82cli.training.loop import Run, fit
+    from mma82cli.training.ranks import Ranks, join
+
+    where = choose_device(wanted.device, local)
+    dtype = choose_precision(wanted.precision, where)
+    keep_freed_memory()
+    if wanted.deterministic:
+        make_deterministic(where)
+    precision = str(dtype).removeprefix("torch.")
+    about |= _plain({"precision": precision, **data.about()})
+    if wanted.resume:
+        _check_resumed(folder, about)
+    ranks = join(rank, world, where) if world > 1 else Ranks()
+    model = data.model(wanted.seed)
+    if wanted.init is not None:
+        _start_from(pipe, wanted.init, model, settings.model, asked.labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    pipe.note(f"{data.words()}; {where.type}, {precision}")
+    if not data.splits["val"]:
+        pipe.note("no val records: the best epoch is the last")
+    task = data.task(where, dtype)
+    with pipe.progress(total=(settings.epochs - done) * settings.repeat * task.rows, unit=data.unit) as bar:
+        job = Run(folder, about, wanted.seed, where, bar.update, not wanted.deterministic, ranks)
+        for figures in fit(model, job, task, wanted.resume):
+            bar.set_postfix({k: figures[k] for k in ("epoch", "loss", f"val_{settings.best}") if k in figures}, refresh=False)
+            pipe.write(figures)
+            pipe.out.flush()
+
+
+def _recipe(wanted: Wanted):
+    """The recipe, which must be one of the command's."""
+    from mma82cli.records import WrongUsage
+    from mma82cli.training.families import FAMILIES
+    from mma82cli.training.recipe import load_recipe
+
+    settings = load_recipe(wanted.recipe, wanted.overrides)
+    command = FAMILIES[settings.model].command
+    if command != wanted.command:
+        raise WrongUsage(f"recipe '{wanted.recipe}' is for `mma82 {command}`")
+    return settings
+
+
+def _read(pipe, data):
+    """The train and val records of the stream, in `data`."""
+    from mma82cli.records import DataError, wrong
+
+    for line in pipe.progress(pipe.lines()):
+        try:
+            split = line.record.get("split")
+            if split not in ("train", "val", "test"):
+                raise wrong("split", split, "train, val or test (`mma82 make-splits` adds it)")
+            if split != "test":
+                data.add(line.record, split)
+        except DataError as error:
+            pipe.reject(line, error)
+    data.complete(pipe.note)
+    return data
+
+
+def _about(recipe, asked, seed: int) -> dict:
+    """What checkpoints say of themselves."""
+    from dataclasses import asdict
+
+    from mma82cli import __version__
+
+    said = {"recipe": asdict(recipe), "taxonomy": asked.labels.to_json(), "target": asked.target, "version": __version__}
+    return _plain(said | {"seed": seed})
+
+
+def _plain(value: dict) -> dict:
+    """As it comes back from JSON (lists for tuples), so that both can be compared."""
+    import json
+
+    return json.loads(json.dumps(value))
+
+
+def _check_resumed(folder, about: dict) -> int:
+    """Epochs done by the run in `folder`. Raises DataError where it was another run: it could not go on exactly."""
+    from mma82cli.records import DataError, show
+    from mma82cli.training import checkpoint
+
+    was = checkpoint.read_about(folder)
+    if was["taxonomy"] != about["taxonomy"]:
+        old, new = (f"{x['name']} ({len(x['labels'])} labels)" for x in (was["taxonomy"], about["taxonomy"]))
+        raise DataError(f"{folder}: the run to resume is of taxonomy {old}; found {new}")
+    for key, value in about["recipe"].items():
+        if was["recipe"].get(key) != value:
+            raise DataError(f"{folder}: the run to resume has {key} = {show(was['recipe'].get(key))}; found {show(value)} now")
+    for key in about.keys() - {"taxonomy", "recipe", "version", "joints"}:
+        if was.get(key) != about[key]:
+            raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")
+    return was["epoch"]
+
+
+def _start_from(pipe, path: str, model, kind: str, labels) -> None:
+    """Fills `model` with the weights at `path`; its last layer stays new where the labels are others."""
+    from mma82cli import models
+    from mma82cli.models import weights
+    from mma82cli.taxonomy import from_json
+
+    checkpoint, module = weights.read(path), models.module_of(kind)
+    state = dict(models.names_of_ours(module, checkpoint.state))
+    head = {key: value for key, value in model.state_dict().items() if key.startswith(module.HEAD)}
+    fits = all(key in state and state[key].shape == value.shape for key, value in head.items())
+    if not fits or (checkpoint.taxonomy and from_json(checkpoint.taxonomy).names != labels.names):
+        pipe.note(f"{path} has other labels than {labels.name}: its last layer is left out and starts anew")
+        state = {key: value for key, value in state.items() if not key.startswith(module.HEAD)} | head
+    weights.fill(model, state, path)

@@ -1,0 +1,47 @@
+"""A checkpoint's scores for clips of joints."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mma82cli.records import DataError
+from mma82cli.skeleton.layouts import from_json
+from mma82cli.training.skeleton.batches import channels
+from mma82cli.training.skeleton.clips import Clip, Clips, LayoutOfStream, read_clip
+from mma82cli.training.skeleton.predict import Predictor
+from mma82cli.training.task import Asked, Inference
+
+
+class SkeletonInference(Inference):
+    """Probabilities, the mean over the recipe's test clips. A clip without a single joint gets the same for every label."""
+
+    drops = ("keypoints",)
+
+    def __init__(self, model, recipe, about: dict, asked: Asked, device, dtype):
+        super().__init__(model, recipe, about, asked, device, dtype)
+        self.layouts = LayoutOfStream(asked.layout or (from_json(about["joints"]) if "joints" in about else None))
+        self.predictor = None
+        if self.layouts.layout is not None:
+            self._predict_on(self.layouts.layout)
+
+    def _predict_on(self, layout) -> None:
+        reads, has = self.model.dims.in_channels, channels(self.recipe, layout)
+        if reads != has:
+            found = f"the checkpoint reads {reads} {self.recipe.heatmaps}s, layout {layout.name} has {has}"
+            raise DataError(f"{found}; expected the layout it was trained with (--layout)")
+        self.predictor = Predictor(self.model, self.recipe, layout, self.device, self.dtype)
+
+    def check(self, record: dict) -> Clip:
+        """The record's joints."""
+        layout = self.layouts.check(record)
+        if self.predictor is None:
+            self._predict_on(layout)
+        return read_clip(record, layout)
+
+    def __call__(self, items: list[Clip]) -> list[dict]:
+        """{"scores": float32 (classes,)} a clip."""
+        full = [clip for clip in items if not clip.empty]
+        scores = iter(self.predictor(Clips(full, self.device), np.arange(len(full))) if full else ())
+        uniform = np.full(len(self.asked.labels), 1 / len(self.asked.labels), np.float32)
+        nothing = {"scores": uniform, "warnings": ["no joints: scores are uniform"]}
+        return [dict(nothing) if clip.empty else {"scores": next(scores)} for clip in items]

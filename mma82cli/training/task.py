@@ -1,0 +1,138 @@
+"""What the parts of a family offer one another: records -> `Data` -> `Task` -> the loop; records -> `Inference` -> records.
+
+These classes hold what most families share; a family's own derive from them (`skeleton/` is the plainest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from mma82cli.skeleton.layouts import Layout
+    from mma82cli.taxonomy import Taxonomy
+    from mma82cli.training.loop import Run
+    from mma82cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person says of the records: label set, the truth's field, joint set (None: the first record's), and the
+    folder that videos are relative to."""
+
+    labels: Taxonomy
+    target: str = "label"
+    layout: Layout | None = None
+    root: str = "."
+
+
+class Data:
+    """The records of train and val, as a family reads them. Needs no torch until `model` or `task` is called.
+
+    `splits` holds what was kept, by split.
+    """
+
+    unit = "clip"
+
+    def __init__(self, recipe: Recipe, asked: Asked):
+        self.recipe, self.asked = recipe, asked
+        self.splits: dict[str, list] = {"train": [], "val": []}
+
+    def add(self, record: dict, split: str) -> None:
+        """Keeps what training needs of a record. Raises DataError where it is wrong."""
+        raise NotImplementedError
+
+    def complete(self, tell: Callable[[str], object]) -> None:
+        """After the last record: tells a person what was left out. Raises DataError where there is nothing to train on."""
+        raise NotImplementedError
+
+    def about(self) -> dict:
+        """What checkpoints say of the data, JSON; a resumed run must find the same."""
+        return {"clips": {split: len(kept) for split, kept in self.splits.items()}}
+
+    def words(self) -> str:
+        """The data in a few words, for a person."""
+        counts = ", ".join(f"{len(kept)} {split}" for split, kept in self.splits.items() if kept)
+        return f"{counts} {self.unit}s"
+
+    def model(self, seed: int) -> nn.Module:
+        """A new network for these data, initialised by `seed`."""
+        raise NotImplementedError
+
+    def task(self, device: torch.device, dtype: torch.dtype) -> Task:
+        """The data as the loop takes them."""
+        raise NotImplementedError
+
+
+class Task:
+    """What the loop trains on. A row is a training example: a clip, or a window of a video."""
+
+    def __init__(self, recipe: Recipe, rows: int, has_val: bool):
+        self.recipe, self.rows, self.has_val = recipe, rows, has_val
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """The rows of one epoch, in order. Re-sampling has its place here."""
+        return np.concatenate([rng.permutation(self.rows) for _ in range(self.recipe.repeat)])
+
+    def scratch(self) -> Any:
+        """Memory that a copy of the network keeps from one micro-batch to the next; handed to `part_loss`."""
+        return None
+
+    def part_loss(self, network: nn.Module, rows: np.ndarray, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
+        """-> (mean loss of the micro-batch, {name: a sum over it, a tensor without gradient}). All draws, dropout's
+        too, are `rng`'s, so that an epoch does not depend on how many processes and copies share it."""
+        raise NotImplementedError
+
+    def figures(self, sums: dict[str, float], rows: int) -> dict:
+        """An epoch's figures from what `part_loss` counted over `rows` rows."""
+        return {"train_top1": round(sums["hits"] / rows, 6)} if "hits" in sums else {}
+
+    def validate(self, model: nn.Module, run: Run) -> dict:
+        """{"val_…": a figure}; the recipe's `best` names the one that decides which checkpoint is the best."""
+        raise NotImplementedError
+
+    def parameter_groups(self, model: nn.Module) -> list[dict]:
+        """Groups for the optimiser, {"params", "lr_scale", "weight_decay"}, of what is trained."""
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return [{"params": trained, "lr_scale": 1.0, "weight_decay": self.recipe.weight_decay}]
+
+    def after_step(self, model: nn.Module) -> None:
+        """Called after each step of the optimiser, for a moving average and the like."""
+
+    def deliver(self, model: nn.Module) -> nn.Module:
+        """The network whose weights are validated and saved as best and last."""
+        return model
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors, besides model's and optimiser's, that a resumed run goes on from."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Takes back what `state` gave. Raises KeyError where something is missing."""
+
+
+class Inference:
+    """A checkpoint at work: `check` each record, then call with a few of what it gave -> the fields to add to each.
+
+    `drops` are fields of the input that the answer leaves out (unless it is told to keep them), or makes stale.
+    """
+
+    drops: tuple[str, ...] = ()
+
+    def __init__(self, model: nn.Module, recipe: Recipe, about: dict, asked: Asked, device: torch.device, dtype: torch.dtype):
+        """`about` is what the checkpoint says of itself. Raises DataError where it doesn't fit what is asked for."""
+        self.model, self.recipe, self.about, self.asked, self.device, self.dtype = model, recipe, about, asked, device, dtype
+
+    def check(self, record: dict) -> Any:
+        """What the call needs of a record. Raises DataError where it is wrong."""
+        raise NotImplementedError
+
+    def __call__(self, items: list) -> list[dict]:
+        """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list)."""
+        raise NotImplementedError
