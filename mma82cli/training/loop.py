@@ -63,7 +63,7 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
             continue
         delivered = task.deliver(model)
         if task.has_val and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
-            figures |= task.validate(delivered, run)
+            figures |= task.validate(delivered)
         if run.timed:
             figures["seconds"] = round(time.perf_counter() - start, 3)
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mma82cli.skeleton.layouts import Layout
     from mma82cli.taxonomy import Taxonomy
-    from mma82cli.training.loop import Run
     from mma82cli.training.recipe import Recipe
 
 
@@ -93,7 +92,7 @@ class Task:
         """An epoch's figures from what `part_loss` counted over `rows` rows."""
         return {"train_top1": round(sums["hits"] / rows, 6)} if "hits" in sums else {}
 
-    def validate(self, model: nn.Module, run: Run) -> dict:
+    def validate(self, model: nn.Module) -> dict:
         """{"val_…": a figure}; the recipe's `best` names the one that decides which checkpoint is the best."""
         raise NotImplementedError
 

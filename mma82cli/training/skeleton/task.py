@@ -51,7 +51,7 @@ class SkeletonTask(Task):
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         return loss, {"hits": (logits.argmax(1) == labels).sum()}
 
-    def validate(self, model: PoseC3D, run) -> dict:
+    def validate(self, model: PoseC3D) -> dict:
         """One clip a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.recipe, self.layout, self.device, self.dtype, num_clips=1)
         return accuracy(predict.all(self.val).argmax(1), self.val.labels.cpu().numpy())
