@@ -1,204 +1,220 @@
-"""Lines of figures as a table: for a terminal (rich), Markdown, LaTeX, TSV, or the bare values."""
+"""Tables of text, in one look: for a terminal, Markdown, LaTeX or TSV.
+
+A table is a header and rows of strings. An entry of the header is a title, or (heading, title) where neighbours share a
+heading. Columns in which every cell is a number, or nothing, are set to the right.
+"""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
+from itertools import groupby
+from textwrap import wrap
+from typing import NamedTuple
+from unicodedata import combining, east_asian_width
 
-TITLES = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro-F1", "micro-f1": "Micro-F1", "f1-mean": "F1-mean"}
-LEVELS = {"action": "Action", "body": "Body", "avg": "Both"}
-_KEYS = ("metric", "level", "value", "n", "tiou", "label", "predicted", "support", "signature")
-_DETAILS = ("ci", "sd", "runs", "other", "delta", "delta_ci", "p", "mcnemar")
+NONE = "–"  # a figure that does not exist
+WIDTH = 80  # of a table that nobody's terminal asks for
+_LEAST = 12  # a column of words is not made narrower
 
-
-def render(lines: list[dict], form: str) -> str:
-    """The lines of `score` as text in one of the forms table, markdown, latex, tsv or plain; values in percent."""
-    if form == "plain":
-        return "".join(f"{'null' if x.get('value') is None else repr(x['value'])}\n" for x in lines if "value" in x)
-    tables = []
-    builders = ((_is_map, _maps), (_is_ap, _precisions), (_is_figure, _figures), (_is_class, _classes), (_is_pair, _pairs))
-    for wanted, build in builders:
-        part = [x for x in lines if wanted(x)]
-        if part:
-            detailed = build in (_figures, _maps) and any(key in part[0] for key in _DETAILS)
-            tables.append((_details if detailed else build)(part))
-    draw = {"table": _terminal, "markdown": _markdown, "latex": _latex, "tsv": _tsv}[form]
-    text = "\n".join(draw(header, rows) for header, rows in tables)
-    note = lines[0].get("signature") if lines else None
-    return text + {"table": f"{note}\n", "markdown": f"\n`{note}`\n", "latex": f"% {note}\n"}.get(form, "")
+Title = str | tuple[str, str]
 
 
-def _is_map(line: dict) -> bool:
-    return line["metric"] == "map"
+class Table(NamedTuple):
+    """A header and rows, all of one length."""
+
+    header: Sequence[Title]
+    rows: Sequence[Sequence[str]]
 
 
-def _is_ap(line: dict) -> bool:
-    return line["metric"] == "ap"
+def draw(tables: Sequence[Table], form: str, width: int = WIDTH, note: str = "") -> str:
+    """The tables as text in one of the forms table, markdown, latex or tsv, and under them a note (not in tsv).
+
+    A table for a terminal that is wider than `width` gets narrow gaps, then is broken between headings, its first columns
+    repeated, then has its words wrapped; figures are never cut.
+    """
+    make = {"table": lambda t: _terminal(t, width), "markdown": _markdown, "latex": _latex, "tsv": _tsv}[form]
+    text = "\n".join(map(make, tables))
+    if not note or form == "tsv":
+        return text
+    return text + {"table": f"{_broken(note, width)}\n", "markdown": f"\n`{note}`\n", "latex": f"% {note}\n"}[form]
 
 
-def _is_pair(line: dict) -> bool:
-    return "predicted" in line
+# -- for a terminal ----------------------------------------------------------------------------------------------
 
 
-def _is_class(line: dict) -> bool:
-    return "label" in line and "predicted" not in line and not _is_ap(line)
+class _Column(NamedTuple):
+    heading: str
+    title: str
+    cells: list[str]
+    right: bool
+    width: int
+
+    @classmethod
+    def of(cls, title: Title, cells: list[str]) -> _Column:
+        heading, title = title if isinstance(title, tuple) else ("", title)
+        return cls(heading, title, cells, _numeric(cells), max(map(_cells, [*title.split(), *cells]), default=0))
+
+    def lines(self, text: str) -> list[str]:
+        """The text in as many lines as it needs."""
+        fits = _cells(text) <= self.width
+        return [self.padded(line) for line in ([text] if fits else wrap(text.replace("/", "/ "), self.width))]
+
+    def padded(self, text: str) -> str:
+        space = " " * (self.width - _cells(text))
+        return space + text if self.right else text + space
 
 
-def _is_figure(line: dict) -> bool:
-    return "label" not in line and not _is_map(line)
+def _terminal(table: Table, width: int) -> str:
+    columns = _columns(table)
+    for gap in (2, 1):
+        if _total(columns, gap) <= width:
+            return _block(columns, gap)
+    blocks = _blocks(columns, width)
+    return "\n".join(_block(*_narrowed(block, width)) for block in blocks)
 
 
-def _group(line: dict) -> dict:
-    return {k: v for k, v in line.items() if k not in _KEYS and k not in _DETAILS}
+def _columns(table: Table) -> list[_Column]:
+    columns = [_Column.of(title, [row[i] for row in table.rows]) for i, title in enumerate(table.header)]
+    result: list[_Column] = []
+    for heading, part in groupby(columns, lambda column: column.heading):
+        *rest, last = part
+        needed = _cells(heading) - _total([*rest, last], 1)
+        result += [*rest, last._replace(width=last.width + max(0, needed))]
+    return result
 
 
-def _percent(value) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
+def _total(columns: list[_Column], gap: int) -> int:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1)
 
 
-def _spread(lines: list[dict], key, columns: list) -> tuple[dict, list]:
-    """{row key: {column: line}} and the row keys in order of appearance."""
-    rows: dict[tuple, dict] = {}
-    for line in lines:
-        rows.setdefault(key(line), {})[line["level"], line["metric"]] = line
-    return rows, [c for c in columns if any(c in row for row in rows.values())]
+def _blocks(columns: list[_Column], width: int) -> list[list[_Column]]:
+    """The columns below each heading, with those before the first heading in front of each: as few blocks as will do, the
+    widest as narrow as can be."""
+    parts = [list(part) for _, part in groupby(columns, lambda column: column.heading)]
+    names = parts.pop(0) if not parts[0][0].heading else []
+    last = parts.pop() if parts and not parts[-1][0].heading else []
+    blocks = _packed(names, parts, width)
+    for limit in range(width - 1, 0, -1):
+        tighter = _packed(names, parts, limit)
+        if len(tighter) > len(blocks):
+            break
+        blocks = tighter
+    return [block + last for block in blocks] or [names + last]
 
 
-def _figures(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Rows are groups, columns level and metric, as in the paper's Table III."""
-    columns = [(level, metric) for level in ("body", "action", "avg") for metric in TITLES]
-    rows, columns = _spread(lines, lambda x: tuple(_group(x).items()), columns)
-    fields = list(_group(lines[0]))
-    header = [f.capitalize() for f in fields] + [f"{LEVELS[level]} {TITLES[m]}" for level, m in columns] + ["Clips"]
-    body = []
-    for key, row in rows.items():
-        cells = [_percent(row[c]["value"]) if c in row else "" for c in columns]
-        body.append(["–" if v is None else str(v) for _, v in key] + cells + [str(next(iter(row.values()))["n"])])
-    return header, body
+def _packed(names: list[_Column], parts: list[list[_Column]], width: int) -> list[list[_Column]]:
+    blocks: list[list[_Column]] = []
+    for part in parts:
+        if blocks and _total(blocks[-1] + part, 2) <= width:
+            blocks[-1] += part
+        else:
+            blocks.append(names + part)
+    return blocks
 
 
-def _maps(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Columns are the levels, as in the paper's Table VI; rows tIoUs, or groups with their average over tIoUs."""
-    fields = list(_group(lines[0]))
-    if fields:
-        lines = [x for x in lines if x["tiou"] == "avg"]
-    levels = [level for level in ("body", "action", "avg") if any(x["level"] == level for x in lines)]
-    rows: dict[tuple, dict] = {}
-    for line in lines:
-        rows.setdefault(tuple(_group(line).values()) or (line["tiou"],), {})[line["level"]] = line
-    table = []
-    for key, row in rows.items():
-        n = next(iter(row.values()))["n"]
-        first = ["–" if v is None else str(v) for v in key] if fields else [_threshold(key[0])]
-        table.append(first + [_percent(row[level]["value"]) if level in row else "" for level in levels] + [str(n)])
-    first = [f.capitalize() for f in fields] or ["tIoU"]
-    return first + [f"{LEVELS[x]} mAP" for x in levels] + ["Instances"], table
+def _narrowed(columns: list[_Column], width: int) -> tuple[list[_Column], int]:
+    """The columns with their words wrapped as far as needed, and the gap between them."""
+    gap = 2 if _total(columns, 2) <= width else 1
+    columns = list(columns)
+    while _total(columns, gap) > width:
+        wide = [i for i, column in enumerate(columns) if not column.right and column.width > _LEAST]
+        if not wide:
+            break
+        i = max(wide, key=lambda i: columns[i].width)
+        columns[i] = columns[i]._replace(width=columns[i].width - 1)
+    return columns, gap
 
 
-def _threshold(value) -> str:
-    return "Average" if value == "avg" else f"{value:g}"
+def _block(columns: list[_Column], gap: int) -> str:
+    between = " " * gap
+    lines = [_headings(columns, gap)] if any(column.heading for column in columns) else []
+    titles = [column.lines(column.title) for column in columns]
+    height = max(map(len, titles))
+    lines += _joined(columns, [[""] * (height - len(title)) + title for title in titles], between)  # at the bottom
+    lines.append("─" * _total(columns, gap))
+    for row in zip(*(column.cells for column in columns), strict=True):
+        lines += _joined(columns, [column.lines(cell) for column, cell in zip(columns, row, strict=True)], between)
+    return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def _precisions(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """A row a label, a column a tIoU."""
-    fields = list(_group(lines[0]))
-    rows: dict[tuple, list[dict]] = {}
-    for line in lines:
-        rows.setdefault((*_group(line).values(), line["level"], line["label"]), []).append(line)
-    table = []
-    for (*group, level, label), row in rows.items():
-        values = [_percent(x["value"]) for x in row]
-        table.append([*map(str, group), LEVELS[level], label, *values, str(row[0]["support"])])
-    tious = [_threshold(x["tiou"]) for x in next(iter(rows.values()))]
-    return [f.capitalize() for f in fields] + ["Level", "Label", *tious, "Instances"], table
+def _joined(columns: list[_Column], texts: list[list[str]], between: str) -> list[str]:
+    height = max(map(len, texts))
+    filled = [text + [""] * (height - len(text)) for text in texts]
+    return [between.join(c.padded(t) for c, t in zip(columns, line, strict=True)) for line in zip(*filled, strict=True)]
 
 
-def _details(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """A row a metric, where a value comes with an interval, a spread or a comparison."""
-    titles = {"ci": "95 % interval", "sd": "SD", "runs": "Runs", "other": "Other", "delta": "Delta"}
-    titles |= {"delta_ci": "95 % interval of delta", "p": "p", "mcnemar": "McNemar p"}
-    used = [key for key in titles if any(key in line for line in lines)]
-    rows = []
-    for line in lines:
-        first = ["–" if v is None else str(v) for v in _group(line).values()]
-        title = TITLES[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
-        first += [LEVELS[line["level"]], title, _percent(line["value"])]
-        rows.append(first + [_detail(key, line.get(key, "")) for key in used] + [str(line["n"])])
-    fields = [f.capitalize() for f in _group(lines[0])]
-    return fields + ["Level", "Metric", "Value"] + [titles[key] for key in used] + ["Clips"], rows
+def _headings(columns: list[_Column], gap: int) -> str:
+    """The headings, each in the middle of a rule over its columns."""
+    spans = []
+    for heading, part in groupby(columns, lambda column: column.heading):
+        width = _total(list(part), gap)
+        spans.append(f" {heading} ".center(width, "─") if heading and width > _cells(heading) + 3 else heading.center(width))
+    return (" " * gap).join(spans)
 
 
-def _detail(key: str, value) -> str:
-    if isinstance(value, list):
-        return f"{100 * value[0]:.2f} .. {100 * value[1]:.2f}"
-    if value == "" or key == "runs":
-        return str(value)
-    if value is not None and key in ("p", "mcnemar"):
-        return f"{value:.4f}"
-    return _percent(value)
+def _cells(text: str) -> int:
+    """The places that a text takes on a terminal."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _classes(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    columns = [(level, metric) for level in ("body", "action") for metric in ("recall", "top5", "f1")]
-    titles = {"recall": "Recall", "top5": "Top-5", "f1": "F1"}
-    table = []
-    fields = list(_group(lines[0]))
-    for level in ("body", "action"):
-        part = [x for x in lines if x["level"] == level]
-        rows, used = _spread(part, lambda x: (*_group(x).values(), x["label"]), columns)
-        for key, row in rows.items():
-            first = next(iter(row.values()))
-            table.append([str(k) for k in key] + [_percent(row[c]["value"]) for c in used] + [str(first["support"])])
-    shown = list(dict.fromkeys(x["metric"] for x in lines))
-    return [f.capitalize() for f in fields] + ["Label"] + [titles[m] for m in shown] + ["Clips"], table
+def _broken(note: str, width: int) -> str:
+    """A signature in lines that fit, broken after its bars."""
+    lines = [""]
+    for part in note.split("|"):
+        if lines[-1] and len(lines[-1]) + len(part) + 2 > width:
+            lines.append("")
+        lines[-1] += part + "|"
+    return "\n".join(lines).removesuffix("|")
 
 
-def _pairs(lines: list[dict]) -> tuple[list[str], list[list[str]]]:
-    fields = list(_group(lines[0]))
-    worst = sorted(lines, key=lambda x: (x["label"] == x["predicted"], -x["n"]))
-    rows = [[str(v) for v in _group(x).values()] + [x["label"], x["predicted"], str(x["n"])] for x in worst]
-    return [f.capitalize() for f in fields] + ["Label", "Predicted", "Clips"], rows
+def _numeric(cells: Sequence[str]) -> bool:
+    """Whether all are figures: numbers, ranges, shares such as 3/20, or none."""
+    return all(set(cell) <= set("0123456789.,-+/e% ") or cell in (NONE, "inf") for cell in cells)
 
 
-def _numeric(text: str) -> bool:
-    return text.replace(".", "").replace("-", "").replace(" ", "").isdigit() or text in ("–", "")
+# -- for documents -----------------------------------------------------------------------------------------------
 
 
-def _terminal(header: list[str], rows: list[list[str]]) -> str:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
-    for i, title in enumerate(header):
-        right = all(_numeric(row[i]) for row in rows)
-        words = title.split(" ", 1)
-        level = len(words) == 2 and words[0] in LEVELS.values()
-        table.add_column("\n".join(words) if level else title, justify="right" if right else "left", no_wrap=not level)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(file=io.StringIO(), width=max(80, 16 * len(header)), color_system=None, legacy_windows=False)
-    console.print(table)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines()) + "\n"
+def _titles(table: Table) -> list[str]:
+    return [" ".join(title) if isinstance(title, tuple) else title for title in table.header]
 
 
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
-    rule = ["---:" if all(_numeric(row[i]) for row in rows) else "---" for i in range(len(header))]
-    cells = [[c.replace("|", "\\|") for c in row] for row in rows]
-    return "".join(f"| {' | '.join(row)} |\n" for row in [header, rule, *cells])
+def _alignment(table: Table) -> list[bool]:
+    return [_numeric([row[i] for row in table.rows]) for i in range(len(table.header))]
 
 
-def _latex(header: list[str], rows: list[list[str]]) -> str:
-    align = "".join("r" if all(_numeric(row[i]) for row in rows) else "l" for i in range(len(header)))
-    text = [" & ".join(map(_escaped, row)) + r" \\" for row in [header, *rows]]
-    body = "\n".join([rf"\begin{{tabular}}{{{align}}}", r"\toprule", text[0], r"\midrule", *text[1:], r"\bottomrule"])
-    return body + "\n\\end{tabular}\n"
+def _markdown(table: Table) -> str:
+    rule = ["---:" if right else "---" for right in _alignment(table)]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (_titles(table), *table.rows)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [cells[0], rule, *cells[1:]])
+
+
+def _latex(table: Table) -> str:
+    """For booktabs."""
+    align = "".join("r" if right else "l" for right in _alignment(table))
+    titles = [title[1] if isinstance(title, tuple) else title for title in table.header]
+    top = _latex_headings(table.header) if any(isinstance(title, tuple) for title in table.header) else []
+    text = [" & ".join(map(_escaped, row)) + r" \\" for row in [titles, *table.rows]]
+    body = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", *top, text[0], r"\midrule", *text[1:], r"\bottomrule"]
+    return "\n".join([*body, r"\end{tabular}"]) + "\n"
+
+
+def _latex_headings(header: Sequence[Title]) -> list[str]:
+    cells, rules, place = [], [], 1
+    for heading, part in groupby(header, lambda title: title[0] if isinstance(title, tuple) else ""):
+        n = len(list(part))
+        cells += [rf"\multicolumn{{{n}}}{{c}}{{{_escaped(heading)}}}"] if heading else [""] * n
+        rules += [rf"\cmidrule(lr){{{place}-{place + n - 1}}}"] if heading else []
+        place += n
+    return [" & ".join(cells) + r" \\", " ".join(rules)]
 
 
 def _escaped(text: str) -> str:
+    text = text.replace("\\", r"\textbackslash ")
     for character in "&%$#_{}":
         text = text.replace(character, "\\" + character)
-    return text.replace("–", "--")
+    return text.replace(NONE, "--").replace("~", r"\textasciitilde ").replace("^", r"\textasciicircum ")
 
 
-def _tsv(header: list[str], rows: list[list[str]]) -> str:
-    return "".join("\t".join(row) + "\n" for row in [header, *rows])
+def _tsv(table: Table) -> str:
+    return "".join("\t".join(row) + "\n" for row in [_titles(table), *table.rows])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command
+from mma82cli.commands.report import FormatOption, write_report
 from mma82cli.records import DataError, WrongUsage
 
 Metric = choice("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean", "map")
@@ -16,7 +16,6 @@ LabelRule = choice("sklearn", "present", "union", "all")
 BodyRule = choice("max", "sum", "mapped")
 Evaluator = choice("opentad", "activitynet", "mac")
 Suppression = choice("gauss", "linear", "hard")
-Format = choice("jsonl", "table", "markdown", "latex", "tsv", "plain")
 
 EXAMPLE = """
 mma82 score --metric mca < preds.jsonl
@@ -61,7 +60,6 @@ CountsOption = Annotated[bool, typer.Option("--counts", help="mergeable counts i
 EvaluatorOption = Annotated[Evaluator, typer.Option("--evaluator", help="whose map")]
 Tiou = Annotated[str, typer.Option("--tiou", metavar="LO:HI:STEP|T,T", help="thresholds of map")]
 BodySuppress = Annotated[Suppression, typer.Option("--body-suppress", show_default=False, help="once more on groups")]
-FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
 
 
 @command(example=EXAMPLE, details=DETAILS)
@@ -75,6 +73,8 @@ def run(
 ) -> None:  # fmt: skip
     """Score recognition (records with `label` and `scores` or `topk`) or detection (`segments` and `predictions`):
     a line for each metric and level, with metric, level, value (a fraction), n, signature."""
+    from mma82cli.metrics.tables import tables
+
     names = [m.value for m in metric or ()]
     if _is_detection(pipe, names):
         _refuse({"--ci": ci, "--compare": compare, "--cluster": cluster, "--confusion": confusion, "--items": items})
@@ -83,7 +83,8 @@ def run(
         detection.read(pipe, split, truth)
         if counts:
             return detection.write_counts(pipe)
-        return _write(pipe, detection.lines(pipe, per_class, mean_over), detection.settings, format)
+        lines = detection.lines(pipe, per_class, mean_over)
+        return write_report(pipe, lines, detection.settings, format and format.value, tables)
     from mma82cli.metrics.confidence import Outcomes
     from mma82cli.metrics.tally import Tally
     from mma82cli.taxonomy import load_taxonomy
@@ -111,7 +112,8 @@ def run(
             _add_intervals(pipe, lines, tally, outcomes, *resampling)
         if compare:
             _add_comparison(lines, tally, outcomes, reading.other(compare), *resampling)
-    _write(pipe, _all_lines(lines, tally, levels, mean_over, per_class, confusion), choices, format)
+    lines = _all_lines(lines, tally, levels, mean_over, per_class, confusion)
+    write_report(pipe, lines, choices, format and format.value, tables)
 
 
 class _Reading:
@@ -330,20 +332,3 @@ class _Detection:
         if empty:
             pipe.note("a group without a segment in the truth has no mean average precision: value is null")
         return report.mean_over([x for x in lines if x["value"] is not None], mean_over) if mean_over else lines
-
-
-def _write(pipe, lines: list[dict], choices: dict, format) -> None:
-    from mma82cli import __version__
-
-    signature = "|".join(f"{k}:{v}" for k, v in {**choices, "version": __version__}.items() if v is not None)
-    lines = [line | {"signature": signature} for line in lines]
-    on_terminal = pipe.out.path is None and sys.stdout.isatty()
-    if format is None:
-        format = Format.table if on_terminal else Format.jsonl
-    if format == Format.jsonl:
-        for line in lines:
-            pipe.write(line)
-        return
-    from mma82cli.tables import render
-
-    pipe.out.write(render(lines, format.value).encode())
