@@ -36,7 +36,7 @@ def draw(tables: Sequence[Table], form: str, width: int = WIDTH, note: str = "")
     text = "\n".join(map(make, tables))
     if not note or form == "tsv":
         return text
-    return text + {"table": f"{_broken(note, width)}\n", "markdown": f"\n`{note}`\n", "latex": f"% {note}\n"}[form]
+    return text + {"table": f"\n{_broken(note, width)}\n", "markdown": f"\n`{note}`\n", "latex": f"% {note}\n"}[form]
 
 
 # -- for a terminal ----------------------------------------------------------------------------------------------
