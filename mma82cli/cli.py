@@ -14,6 +14,7 @@ from mma82cli.records import DataError, WrongUsage
 
 COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "merge-annotations": ("merge_annotations", "several annotators' segments into one an instance"),
+    "cut": ("cut", "trimmed clips, or windows that never cut an instance, of source videos"),
     "make-splits": ("make_splits", "splits that keep subjects apart and classes alike; zero- and few-shot"),
     "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
     "train-rec": ("train_rec", "a recognition network from clips of joints"),

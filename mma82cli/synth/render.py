@@ -14,6 +14,7 @@ from mma82cli.synth.domains import visible
 from mma82cli.synth.paint import bgr, disc, limb, outline, oval, shape, stroke
 from mma82cli.synth.perform import Deed, weight
 from mma82cli.synth.scene import Scene
+from mma82cli.video.writer import write_frames
 
 CODECS = ((".mp4", "mp4v"), (".avi", "MJPG"))
 MARKER_COLOURS = [tuple(int(v) for v in c[::-1]) for c in markers.colours()]
@@ -35,22 +36,8 @@ def codec() -> tuple[str, str]:
 
 def write_video(scene: Scene, path: Path, letters: str, owner: int) -> None:
     """Renders `scene` into `path`, which appears when it is whole. `owner` is the process whose the unfinished file is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{owner}.part{path.suffix}")
     size = (scene.domain.width, scene.domain.height)
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*letters), scene.domain.fps, size)
-    if not writer.isOpened():
-        raise DataError(f"{path}: cannot be written as {letters}; expected a folder that takes files")
-    try:
-        for image in frames(scene):
-            writer.write(image)
-        writer.release()
-        if int(cv2.VideoCapture(str(part)).get(cv2.CAP_PROP_FRAME_COUNT)) != len(scene.t):
-            raise DataError(f"{path}: holds fewer than its {len(scene.t)} frames; expected room on the disk")
-        os.replace(part, path)
-    finally:
-        writer.release()
-        part.unlink(missing_ok=True)
+    write_frames(path, frames(scene), scene.domain.fps, size, letters, owner)
 
 
 def frames(scene: Scene):

@@ -46,7 +46,8 @@ class Fields:
     def faults(self, record: dict) -> Iterator[Fault]:
         """Every fault of a record, in the order of its parts."""
         yield from self._types(record)
-        yield from self._times(record, record.get("duration"))
+        of_window = "segments" in record  # its `duration` is its own length, its span lies in the file
+        yield from self._times(record, None if of_window else record.get("duration"))
         yield from self._rate(record)
         yield from self._labels(record)
         for field in ("segments", "predictions"):
