@@ -2,6 +2,7 @@
 
 Order: `$MMA82_SHARE`; `share/mma82` beside the package (a checkout, `pip install -e`, `--target`);
 `sys.prefix/share/mma82` (an installed wheel); the user base's `share/mma82` (`pip install --user`).
+What is fetched goes to `cache_dir()`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ def share_dir() -> Path:
     raise WrongUsage("no share/mma82 in " + ", ".join(map(str, places)) + "; set MMA82_SHARE to where it is")
 
 
+def cache_dir() -> Path:
+    """Where fetched files are kept: `$MMA82_CACHE`, `$XDG_CACHE_HOME/mma82` or `~/.cache/mma82`. It need not be there."""
+    given = os.environ.get("MMA82_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "mma82"
+
+
 def find(kind: str, name: str, suffix: str) -> Path:
     """The file that `name` stands for: a path if it looks like one or exists, else `share/mma82/KIND/NAME.SUFFIX`.
 
@@ -60,4 +70,16 @@ def load_json(kind: str, name: str, build: Callable):
     try:
         return build(data)
     except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def load_toml(path: Path) -> dict:
+    """The contents of a TOML file. Raises DataError naming the file."""
+    try:
+        import tomllib
+    except ImportError:  # Python 3.10
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None

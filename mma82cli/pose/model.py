@@ -89,7 +89,7 @@ def load_model(name: str, **changes) -> Model:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     card = path.with_suffix(".toml")
-    values = _read(card) if card.is_file() else {}
+    values = share.load_toml(card) if card.is_file() else {}
     expected = values.get("sha256", found)
     if expected != found:
         raise DataError(f"{path}: its sha256 is {found[:12]}…; expected {show(expected, 14)} as {card.name} says")
@@ -97,17 +97,6 @@ def load_model(name: str, **changes) -> Model:
     values = {key: _checked(card, key, values[key]) for key in values if key in known and key in _CHECKS}
     values.update({key: value for key, value in changes.items() if value is not None})
     return Model(os.fspath(path), path.stem, found, card.is_file(), **values)
-
-
-def _read(card: Path) -> dict:
-    try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib
-    try:
-        return tomllib.loads(card.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{card}: {error}") from None
 
 
 def _checked(card: Path, key: str, value):
