@@ -27,6 +27,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
     "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
     "plot": ("plot", "figures of what the other commands write"),
+    "tabulate": ("tabulate", "figures of any command as a table, beside other people's"),
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
 }
 
