@@ -1,0 +1,277 @@
+"""VideoMAE: a plain vision transformer on tubes of video (Tong et al. 2022), and AdaTAD's adapters in its blocks.
+
+A tubelet of 2 x 16 x 16 pixels is a token; attention is within a clip of 16 frames. An adapter (Liu et al. 2024, "End-to-End
+Temporal Action Detection with 1B Parameters") ends every block where it is asked for: a narrow bottleneck with a
+depthwise convolution over time, which alone reaches from clip to clip of a window.
+
+Windows of any lengths are packed: their clips lie one after the other in one batch, so no clip is run that is only there
+to fill a window up. Tokens stay in one layout throughout, (clips, tubelets * places, channels); the convolution over time
+adds shifted copies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+EPS = 1e-6  # of layer norms
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RGB in 0..255
+
+
+@dataclass(frozen=True)
+class Dims:
+    """The sizes of a VideoMAE; the defaults are those of B."""
+
+    dim: int = 768
+    depth: int = 12
+    heads: int = 12
+    hidden: int = 3072  # of a block's MLP
+    image_size: int = 224  # of the table of positions, which is resized to what comes in
+    frames: int = 16  # of a clip
+    patch: int = 16
+    tubelet: int = 2
+    adapter: int = 0  # channels of the adapters; 0: none
+    adapter_blocks: tuple[int, ...] | None = None  # which blocks have one; None: all
+    drop_path: float = 0.0  # chance that a clip skips the last block's branches; rises linearly from the first block
+    final_norm: bool = False  # a layer norm after the last block (pretraining, and checkpoints without mean pooling)
+    classes: int = 0  # of the classifier; 0: none
+
+    def adapts(self, block: int) -> bool:
+        """Whether block `block` ends in an adapter."""
+        return self.adapter > 0 and (self.adapter_blocks is None or block in self.adapter_blocks)
+
+
+SIZES = {  # dim, depth, heads
+    "s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16),
+}  # fmt: skip
+
+
+def sinusoids(positions: int, dim: int) -> Tensor:
+    """(1, positions, dim) float32: sin at even channels, cos at odd ones, wavelengths from 2 pi to 20000 pi."""
+    angle = np.arange(positions)[:, None] / 10000 ** (2 * (np.arange(dim) // 2) / dim)
+    table = np.where(np.arange(dim) % 2 == 0, np.sin(angle), np.cos(angle))
+    return torch.from_numpy(table.astype(np.float32))[None]
+
+
+class PatchEmbed(nn.Module):
+    """Frames (B, 3, T, H, W) -> tokens (B, T/tubelet, h*w, dim) without positions."""
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        kernel = (dims.tubelet, dims.patch, dims.patch)
+        self.proj = nn.Conv3d(3, dims.dim, kernel, kernel)  # holds the weights; tubelets don't overlap: a matrix product
+        self.tubelet, self.patch = dims.tubelet, dims.patch
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Bytes 0..255 are normalised here; floating-point frames come normalised."""
+        n, p = self.tubelet, self.patch
+        x = frames.unflatten(4, (-1, p)).unflatten(3, (-1, p)).unflatten(2, (-1, n))  # (B, 3, t, n, h, p, w, p)
+        x = x.permute(0, 2, 4, 6, 1, 3, 5, 7)  # (B, t, h, w, 3, n, p, p)
+        if x.dtype == torch.uint8:
+            x = (x.to(self.mean.dtype) - self.mean) / self.std
+        return F.linear(x.flatten(4).flatten(2, 3), self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Attention(nn.Module):
+    """Self-attention within each clip; keys have no bias."""
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        self.heads = dims.heads
+        self.qkv = nn.Linear(dims.dim, 3 * dims.dim, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(dims.dim))
+        self.v_bias = nn.Parameter(torch.zeros(dims.dim))
+        self.proj = nn.Linear(dims.dim, dims.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
+        qkv = F.linear(x, self.qkv.weight, bias).unflatten(2, (3, self.heads, -1))  # (N, tokens, 3, heads, channels)
+        x = F.scaled_dot_product_attention(*qkv.permute(2, 0, 3, 1, 4).unbind(0))  # (N, heads, tokens, channels)
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    """Two linear layers with GELU between them."""
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        self.fc1 = nn.Linear(dims.dim, dims.hidden)
+        self.fc2 = nn.Linear(dims.hidden, dims.dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, tokens, dim) -> the same."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Adapter(nn.Module):
+    """x + gamma * up(a + pointwise(convolution over time(a))), a = GELU(down(x)). An identity at first."""
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        width = dims.adapter
+        self.down_proj = nn.Linear(dims.dim, width)
+        self.dwconv = nn.Conv1d(width, width, 3, groups=width)  # holds the weights; `forward` adds shifted copies
+        self.conv = nn.Conv1d(width, width, 1)
+        self.up_proj = nn.Linear(width, dims.dim)
+        self.gamma = nn.Parameter(torch.ones(1))
+
+    def initialise(self) -> None:
+        """As the peer does."""
+        nn.init.trunc_normal_(self.down_proj.weight, std=0.02)
+        nn.init.normal_(self.dwconv.weight, std=math.sqrt(2 / 3))
+        nn.init.normal_(self.conv.weight, std=math.sqrt(2 / len(self.conv.weight)))
+        nn.init.zeros_(self.up_proj.weight)
+        for layer in (self.down_proj, self.dwconv, self.conv, self.up_proj):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, first: Tensor, slices: int) -> Tensor:
+        """x (N, slices*h*w, dim); `first` (windows,) is the number of the first tubelet of each window in the batch."""
+        a = F.gelu(self.down_proj(x))
+        tubes = a.view(len(a) * slices, -1, a.shape[2])  # (tubelets, h*w, channels), time along the first axis
+        before, here, after = self.dwconv.weight.squeeze(1).unbind(1)
+        y = torch.addcmul(self.dwconv.bias.to(a.dtype), tubes, here.to(a.dtype))
+        y = y + tubes.roll(1, 0).index_fill(0, first, 0) * before.to(a.dtype)
+        y = y + tubes.roll(-1, 0).index_fill(0, (first - 1) % len(tubes), 0) * after.to(a.dtype)
+        y = F.linear(y, self.conv.weight.squeeze(2), self.conv.bias).view_as(a)
+        return x + self.gamma * self.up_proj(a + y)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each behind a layer norm and with a way round it, and perhaps an adapter."""
+
+    def __init__(self, dims: Dims, adapts: bool):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dims.dim, eps=EPS)
+        self.attn = Attention(dims)
+        self.norm2 = nn.LayerNorm(dims.dim, eps=EPS)
+        self.mlp = MLP(dims)
+        self.adapter = Adapter(dims) if adapts else None
+
+    def forward(self, x: Tensor, first: Tensor, slices: int, keep: Tensor | None = None) -> Tensor:
+        """(N, tokens, dim) -> the same. `keep` (2, N, 1, 1) weighs each clip's branches (stochastic depth)."""
+        attended = self.attn(self.norm1(x))
+        x = x + (attended if keep is None else attended * keep[0])
+        changed = self.mlp(self.norm2(x))
+        x = x + (changed if keep is None else changed * keep[1])
+        return x if self.adapter is None else self.adapter(x, first, slices)
+
+
+class VideoMAE(nn.Module):
+    """model(frames (B, 3, T, H, W)) -> tokens (B, T/2*h*w, dim). T is even and at most dims.frames, H and W multiples of 16.
+
+    VideoMAE(dim=, depth=, heads=, …): see `Dims`. With adapters use `features`, which knows windows.
+    """
+
+    def __init__(self, dims: Dims | None = None, **sizes):
+        super().__init__()
+        self.dims = dims = Dims(**sizes) if dims is None else dims
+        self.patch_embed = PatchEmbed(dims)
+        grid = dims.image_size // dims.patch
+        self.register_buffer("pos_embed", sinusoids(dims.frames // dims.tubelet * grid * grid, dims.dim))
+        self.blocks = nn.ModuleList(Block(dims, dims.adapts(i)) for i in range(dims.depth))
+        self.norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.final_norm else None
+        self.fc_norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.classes else None
+        self.head = nn.Linear(dims.dim, dims.classes) if dims.classes else None
+        self.checkpointing = False  # recompute each block's activations in the backward pass
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Small normal weights, no biases; adapters as the peer has them."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            if block.adapter is not None:
+                block.adapter.initialise()
+
+    def positions(self, slices: int, h: int, w: int) -> Tensor:
+        """(1, slices*h*w, dim): the table, resized bicubically in each slice of time."""
+        grid = self.dims.image_size // self.dims.patch
+        table = self.pos_embed.view(-1, grid, grid, self.dims.dim)[:slices]
+        if len(table) < slices:
+            raise ValueError(f"{slices * self.dims.tubelet} frames in a clip; the table of positions has {self.dims.frames}")
+        if (h, w) != (grid, grid):
+            resized = F.interpolate(table.permute(0, 3, 1, 2), (h, w), mode="bicubic", align_corners=False)
+            table = resized.permute(0, 2, 3, 1)
+        return table.flatten(0, 2)[None]
+
+    def embed(self, clips: Tensor) -> Tensor:
+        """Clips (N, 3, T, H, W) -> tokens (N, T/2*h*w, dim), positions added."""
+        slices, h, w = clips.shape[2] // self.dims.tubelet, *(side // self.dims.patch for side in clips.shape[3:])
+        return self.patch_embed(clips).flatten(1, 2) + self.positions(slices, h, w)
+
+    def stochastic_depth(self, clips: int, rng: np.random.Generator | None) -> list[Tensor | None]:
+        """Each block's `keep`, or None where nothing is dropped."""
+        rates = np.linspace(0, self.dims.drop_path, self.dims.depth)
+        if rng is None or not self.dims.drop_path:
+            return [None] * self.dims.depth
+        kept = [(rng.random((2, clips, 1, 1), dtype=np.float32) >= rate) / (1 - rate) for rate in rates]
+        return [torch.from_numpy(values.astype(np.float32)).to(self.pos_embed.device) for values in kept]
+
+    def features(self, clips: Tensor, windows: list[int], needed: list[int] | None = None, rng=None) -> Tensor:
+        """Clips (N, 3, T, H, W) of packed windows, `windows` clips in each -> (sum of needed, T/2, dim), means over places.
+
+        needed  only the first so many clips of each window are wanted: others are run as long as they can matter, which
+                is one clip fewer behind them from block to block (an adapter reaches one tubelet, attention a whole clip)
+        rng     of stochastic depth; None: nothing is dropped
+        """
+        slices = clips.shape[2] // self.dims.tubelet
+        needed = windows if needed is None else needed
+        keeps = self.stochastic_depth(len(clips), rng)
+        reach = sum(map(self.dims.adapts, range(self.dims.depth)))  # clips behind the needed ones that still matter
+        alive = _first_of(windows, [min(n, k + reach) for n, k in zip(windows, needed, strict=True)])
+        x = self.embed(clips if len(alive) == len(clips) else clips[torch.from_numpy(alive).to(clips.device)])
+        for i, (block, keep) in enumerate(zip(self.blocks, keeps, strict=True)):
+            left = [min(n, k + reach) for n, k in zip(windows, needed, strict=True)]
+            x, alive = _trimmed(x, alive, _first_of(windows, left))
+            first = _starts(left, slices, x.device)
+            keep = None if keep is None else keep[:, torch.from_numpy(alive).to(keep.device)].to(x.dtype)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, first, slices, keep, use_reentrant=False)
+            else:
+                x = block(x, first, slices, keep)
+            reach -= self.dims.adapts(i)
+        x, _ = _trimmed(x, alive, _first_of(windows, needed))
+        x = x if self.norm is None else self.norm(x)
+        return x.unflatten(1, (slices, -1)).mean(2)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, 3, T, H, W) -> (B, T/2*h*w, dim)."""
+        x, slices = self.embed(frames), frames.shape[2] // self.dims.tubelet
+        first = _starts([1] * len(x), slices, x.device)
+        for block in self.blocks:
+            x = block(x, first, slices)
+        return x if self.norm is None else self.norm(x)
+
+    def logits(self, frames: Tensor) -> Tensor:
+        """(B, 3, T, H, W) -> (B, classes), where the checkpoint had a classifier."""
+        return self.head(self.fc_norm(self(frames).mean(1)))
+
+
+def _starts(windows: list[int], slices: int, device) -> Tensor:
+    """(windows,) the number of each window's first tubelet."""
+    return torch.tensor(np.concatenate(([0], np.cumsum(windows)[:-1])) * slices, device=device, dtype=torch.long)
+
+
+def _first_of(windows: list[int], counts: list[int]) -> np.ndarray:
+    """Numbers, in the packed batch, of the first `counts` clips of each window."""
+    begins = np.cumsum([0, *windows])
+    return np.concatenate([np.arange(begin, begin + count) for begin, count in zip(begins, counts, strict=False)])
+
+
+def _trimmed(x: Tensor, alive: np.ndarray, wanted: np.ndarray) -> tuple[Tensor, np.ndarray]:
+    """The rows of `x`, which are the clips `alive`, that are `wanted`."""
+    if len(wanted) == len(alive):
+        return x, alive
+    return x[torch.from_numpy(np.searchsorted(alive, wanted)).to(x.device)], wanted
