@@ -9,7 +9,7 @@ from importlib import import_module
 #   from_state(state, path, recipe, carried, **sizes) -> model   a model of the sizes that they show, not yet filled
 #   renamed(state) -> state                                      (optional) peers' names of weights to ours
 #   HEAD                                                         what the keys of the layer with the labels begin with
-MODELS = {"posec3d": "posec3d"}  # a recipe's `model`: module
+MODELS = {"posec3d": "posec3d", "adatad": "adatad", "videomae": "videomae"}  # a recipe's `model`: module
 
 
 def load(path, recipe: str | None = None, device="cpu", **sizes):

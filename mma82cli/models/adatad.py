@@ -6,7 +6,8 @@ Names of weights are OpenTAD's but for the prefixes of the backbone. A moment is
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 from mma82cli.models import actionformer, videomae
 from mma82cli.models.actionformer import HeadDims
 from mma82cli.models.videomae import VideoMAE
-
-BOTTLENECK = 0.25  # channels of an adapter by those of its block
+from mma82cli.models.weights import some
+from mma82cli.records import DataError
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,6 @@ class Dims:
 
     backbone: videomae.Dims = field(default_factory=lambda: videomae.Dims(adapter=192))
     head: HeadDims = field(default_factory=HeadDims)
-
-    def to_json(self) -> dict:
-        """As two plain objects."""
-        return asdict(self)
 
 
 class AdaTAD(nn.Module):
@@ -48,6 +45,11 @@ class AdaTAD(nn.Module):
         self.rpn_head = actionformer.Head(dims.head)
         actionformer.initialise(self.projection, self.neck, self.rpn_head)
 
+    @property
+    def num_classes(self) -> int:
+        """Labels that it scores."""
+        return self.dims.head.num_classes
+
     def forward(self, frames: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """See the class. Clips that can't matter for what exists are not run; the result is the same."""
         size = self.dims.backbone.frames
@@ -61,7 +63,7 @@ class AdaTAD(nn.Module):
         (B, dim, T) of the frames, T those of the longest window. `rng`: of stochastic depth."""
         slices = self.dims.backbone.frames // self.dims.backbone.tubelet
         # a frame's features mix two tubelets, and the first convolution sees one frame more
-        last = [math.ceil((length + 1) / self.dims.backbone.tubelet) for length in lengths]
+        last = [math.floor((length + 0.5) / self.dims.backbone.tubelet + 0.5) for length in lengths]
         needed = [min(n, tubelet // slices + 1) for n, tubelet in zip(windows, last, strict=True)]
         x = self.backbone.features(clips, windows, needed, rng)  # (clips needed, slices, dim)
         longest = max(windows) * slices  # what lies behind is the last tubelet's, as at a window's end
@@ -85,3 +87,63 @@ def level_masks(mask: Tensor, levels: int) -> list[Tensor]:
     """A window's mask (B, T) -> the masks (B, t) of its levels."""
     mask = F.pad(mask, (0, -mask.shape[1] % 2 ** (levels - 1)))
     return [mask[:, :: 2**level] for level in range(levels)]
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------------------
+
+HEAD = "rpn_head.cls_head."  # what the names of the layer with the labels begin with
+STARTS_NEW = (".adapter.", "projection.", "neck.", "rpn_head.")  # what weights to start from may lack: a backbone's do
+UNUSED = re.compile(r"^backbone\.(fc_norm|norm|head)\.")  # of the backbone's pretraining
+
+
+def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """OpenTAD's weights, or a mere VideoMAE's (any peer's), under our names; ours stay as they are."""
+    detector = recognises(state)
+    backbone, ours = {}, {}
+    for key, value in state.items():
+        name = re.sub(r"^backbone\.(model\.backbone\.)?", "", key)
+        if detector and name == key:
+            ours[key] = value
+        else:
+            backbone[name] = value
+    ours |= {f"backbone.{key}": value for key, value in videomae.renamed(backbone).items()}
+    return {key: value for key, value in ours.items() if not UNUSED.match(key)}
+
+
+def recognises(state: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of an AdaTAD, ours or OpenTAD's."""
+    return "rpn_head.cls_head.weight" in state and videomae.recognises(state)
+
+
+def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carried: dict | None = None, **sizes) -> AdaTAD:
+    """An AdaTAD of the sizes that `state` (our names) shows, not yet filled.
+
+    What does not show is in the recipe that the checkpoint carries, or in `sizes`: heads=, image_size= (where there is no
+    table of positions) and head_heads=. Raises DataError.
+    """
+    carried = carried or {}
+    known = {name: carried[name] for name in ("heads", "head_heads") if name in carried} | sizes
+    head_heads = known.pop("head_heads", HeadDims.heads)
+    if "rpn_head.cls_head.weight" not in state or "projection.embed.0.conv.weight" not in state:
+        raise DataError(f"{path}: not an AdaTAD (holds {some(list(state))}); expected backbone.blocks…, projection…, rpn_head…")
+    backbone = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
+    backbone_sizes = videomae.sizes_of(backbone, path, **known)
+    for name in ("drop_path", "path_drop"):
+        known[name] = carried.get(name, 0.0)
+    head = _head_sizes(state) | {"heads": head_heads, "path_drop": known["path_drop"]}
+    return AdaTAD(Dims(videomae.Dims(**backbone_sizes, drop_path=known["drop_path"]), HeadDims(**head)))
+
+
+def _head_sizes(state: dict[str, Tensor]) -> dict:
+    """The sizes of the head that `state` shows (see `HeadDims`)."""
+
+    def count(prefix: str) -> int:
+        places = {int(key.removeprefix(prefix).split(".")[0]) for key in state if key.startswith(prefix)}
+        return len(places)
+
+    channels, in_channels, _ = state["projection.embed.0.conv.weight"].shape
+    return {
+        "in_channels": in_channels, "channels": channels, "num_classes": len(state["rpn_head.cls_head.weight"]),
+        "embed": count("projection.embed."), "stem": count("projection.stem."), "branch": count("projection.branch."),
+        "convs": count("rpn_head.cls_convs."), "path_scale": "projection.branch.0.drop_path_attn.scale" in state,
+    }  # fmt: skip

@@ -12,6 +12,7 @@ adds shifted copies.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from mma82cli.models.weights import some
+from mma82cli.records import DataError
 
 EPS = 1e-6  # of layer norms
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of RGB in 0..255
@@ -119,7 +123,7 @@ class Adapter(nn.Module):
         super().__init__()
         width = dims.adapter
         self.down_proj = nn.Linear(dims.dim, width)
-        self.dwconv = nn.Conv1d(width, width, 3, groups=width)  # holds the weights; `forward` adds shifted copies
+        self.dwconv = nn.Conv1d(width, width, 3, padding=1, groups=width)  # holds the weights; `forward` adds shifted copies
         self.conv = nn.Conv1d(width, width, 1)
         self.up_proj = nn.Linear(width, dims.dim)
         self.gamma = nn.Parameter(torch.ones(1))
@@ -183,6 +187,11 @@ class VideoMAE(nn.Module):
         self.head = nn.Linear(dims.dim, dims.classes) if dims.classes else None
         self.checkpointing = False  # recompute each block's activations in the backward pass
         self.initialise()
+
+    @property
+    def num_classes(self) -> int:
+        """Labels that it scores; 0: none."""
+        return self.dims.classes
 
     def initialise(self) -> None:
         """Small normal weights, no biases; adapters as the peer has them."""
@@ -275,3 +284,83 @@ def _trimmed(x: Tensor, alive: np.ndarray, wanted: np.ndarray) -> tuple[Tensor, 
     if len(wanted) == len(alive):
         return x, alive
     return x[torch.from_numpy(np.searchsorted(alive, wanted)).to(x.device)], wanted
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------------------
+
+HEAD = "head."  # what the names of the layer with the labels begin with
+
+# Peers' names and ours, in order: of the official code, mmaction2, and Hugging Face before and since its version 5.
+RENAMES = tuple(
+    (re.compile(pattern), ours)
+    for pattern, ours in (
+        (r"^(backbone|videomae)\.", ""),
+        (r"^encoder\.(?=blocks|norm|patch_embed)", ""),  # the official pretraining's
+        (r"^(embeddings\.patch_embeddings|patch_embed)\.projection\.", "patch_embed.proj."),
+        (r"\.mlp\.layers\.0\.0\.", ".mlp.fc1."),
+        (r"\.mlp\.layers\.1\.", ".mlp.fc2."),
+        (r"^(encoder\.)?layer\.(\d+)\.", r"blocks.\2."),
+        (r"\.attention\.attention\.(q_bias|v_bias)$", r".attn.\1"),
+        (r"\.attention\.attention\.(q|v)(uery|alue)\.bias$", r".attn.\1_bias"),
+        (r"\.attention\.attention\.(query|key|value)\.weight$", r".attn.\1"),  # joined below
+        (r"\.attention\.output\.dense\.", ".attn.proj."),
+        (r"\.intermediate\.dense\.", ".mlp.fc1."),
+        (r"(blocks\.\d+)\.output\.dense\.", r"\1.mlp.fc2."),
+        (r"\.layernorm_before\.", ".norm1."),
+        (r"\.layernorm_after\.", ".norm2."),
+        (r"^layernorm\.", "norm."),
+        (r"^(classifier|cls_head\.fc_cls)\.", HEAD),
+    )
+)
+PRETRAINING = re.compile(r"^(decoder|encoder_to_decoder|mask_token|position_embeddings)")  # parts that nothing here needs
+
+
+def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A peer's weights under our names; ours stay as they are."""
+    ours = {}
+    for key, value in state.items():
+        for pattern, name in RENAMES:
+            key = pattern.sub(name, key)
+        if not PRETRAINING.match(key):
+            ours[key] = value
+    for key in [key for key in ours if key.endswith(".attn.query")]:
+        parts = [ours.pop(key.replace("query", part), None) for part in ("query", "key", "value")]
+        if all(part is not None for part in parts):
+            ours[key.replace("query", "qkv.weight")] = torch.cat(parts)
+    return ours
+
+
+def recognises(state: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of a VideoMAE, ours or a peer's."""
+    return any(key.endswith(("attn.qkv.weight", "attention.attention.query.weight")) for key in state)
+
+
+def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carried: dict | None = None, **sizes) -> VideoMAE:
+    """A VideoMAE of the sizes that `state` (our names) shows, not yet filled.
+
+    `sizes` say what does not show: heads=, image_size= (where there is no table of positions). Raises DataError.
+    """
+    return VideoMAE(Dims(**sizes_of(state, path, **sizes)))
+
+
+def sizes_of(state: dict[str, Tensor], path="checkpoint", **sizes) -> dict:
+    """The sizes of a VideoMAE (see `Dims`) that `state` (our names) shows, with `sizes` over them. Raises DataError."""
+    patches, first = state.get("patch_embed.proj.weight"), state.get("blocks.0.mlp.fc1.weight")
+    if patches is None or first is None or patches.ndim != 5:
+        raise DataError(f"{path}: not a VideoMAE (holds {some(list(state))}); expected patch_embed.proj.weight [D,3,2,16,16], …")
+    dim, _, tubelet, patch, _ = patches.shape
+    adapted = [key for key in state if key.endswith(".adapter.down_proj.weight")]
+    shown = {
+        "dim": dim, "hidden": len(first), "tubelet": tubelet, "patch": patch,
+        "heads": 16 if dim == 1280 else max(1, dim // 64),
+        "depth": 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks.")),
+        "final_norm": "norm.weight" in state,
+        "classes": len(state["head.weight"]) if "head.weight" in state else 0,
+        "adapter": len(state[adapted[0]]) if adapted else 0,
+        "adapter_blocks": tuple(sorted(int(key.split(".")[1]) for key in adapted)),
+    }  # fmt: skip
+    if "pos_embed" in state:
+        count, slices = state["pos_embed"].shape[1], Dims.frames // tubelet
+        grid = sizes["image_size"] // patch if "image_size" in sizes else max(1, math.isqrt(count // slices))
+        shown |= {"image_size": grid * patch, "frames": count // grid**2 * tubelet}
+    return shown | sizes

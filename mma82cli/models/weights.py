@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mma82cli.records import DataError, WrongUsage
 
 METADATA = "mma82"  # the key in a safetensors file's metadata
+DERIVED = ("num_batches_tracked", "pos_embed")
 SHOWN = 3  # keys named for each kind of misfit
 
 
@@ -84,9 +85,10 @@ def _line(error: Exception) -> str:
 
 
 def _unwrap(data, path) -> dict[str, Tensor]:
-    """The tensors out of {"state_dict" | "model": {…}} and from behind the prefix `module.`."""
+    """The tensors out of {"state_dict" | "model" | …: {…}} and from behind the prefix `module.`. A moving average goes first:
+    it is what peers evaluate."""
     for _ in range(2):
-        for key in ("state_dict", "model"):
+        for key in ("state_dict_ema", "state_dict", "model", "module"):
             if isinstance(data, dict) and isinstance(data.get(key), dict):
                 data = data[key]
     if not isinstance(data, dict) or not any(isinstance(value, Tensor) for value in data.values()):
@@ -100,10 +102,10 @@ def _unwrap(data, path) -> dict[str, Tensor]:
 def fill(model: nn.Module, state: dict[str, Tensor], path="checkpoint") -> None:
     """Copies `state` into `model`. Raises one DataError that names wrong shapes, missing and unexpected keys.
 
-    `num_batches_tracked` may be missing (old files); nothing reads it.
+    What is in `DERIVED` may be missing: nothing reads it, or the model has computed it.
     """
     own = model.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    missing = [key for key in own if key not in state and not key.endswith(DERIVED)]
     unexpected = [key for key in state if key not in own]
     reshaped = [key for key in own if key in state and own[key].shape != state[key].shape]
     shapes = [f"{key} {list(state[key].shape)} (expected {list(own[key].shape)})" for key in reshaped]
