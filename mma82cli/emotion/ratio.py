@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 Z95 = 1.959963984540054  # the normal distribution has 95 % within -Z95 and Z95
+SURE = 0.05  # the q below which an association counts as found
 TIE = 1e-9  # tables whose probabilities differ by less, relatively, are equally likely
 
 
@@ -33,11 +34,15 @@ def smoothed(a, n, b, m) -> np.ndarray:
     return ratio(a + 0.5, n + 1, b + 0.5, m + 1)
 
 
+def katz_variance(a, n, b, m) -> np.ndarray:
+    """Variance of the logarithm of the smoothed R, of clips that are independent (Katz et al. 1978)."""
+    return 1 / (a + 0.5) - 1 / (n + 1) + 1 / (b + 0.5) - 1 / (m + 1)
+
+
 def katz(a, n, b, m) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of the smoothed R, by the variance of its logarithm (Katz et al. 1978)."""
-    a, n, b, m = a + 0.5, n + 1, b + 0.5, m + 1
-    half = Z95 * np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
-    middle = np.log(ratio(a, n, b, m))
+    """95 % interval of the smoothed R, of clips that are independent."""
+    half = Z95 * np.sqrt(katz_variance(a, n, b, m))
+    middle = np.log(smoothed(a, n, b, m))
     return np.exp(middle - half), np.exp(middle + half)
 
 

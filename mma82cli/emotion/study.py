@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.emotion import bootstrap, ratio, trees
-from mma82cli.emotion.tfidf import count, tfidf
+from mma82cli.emotion import bootstrap, clustered, ratio, trees
+from mma82cli.emotion.clips import Clips, Table
+from mma82cli.emotion.held_out import held_out
+from mma82cli.emotion.laban import elements
+from mma82cli.emotion.tfidf import tfidf
 from mma82cli.emotion.trees import Growth
-from mma82cli.records import MISSING, DataError, show, text, wrong
-from mma82cli.taxonomy import Taxonomy
+from mma82cli.records import DataError, show
 
 
 class Study(NamedTuple):
@@ -33,38 +35,6 @@ class Study(NamedTuple):
     seed: int = 0
 
 
-class Clips:
-    """Emotion clips as they are read. `actions` and `emotions` are label sets; `target` the field of the emotion; `unit`
-    the field whose values the bootstrap draws (None: clips)."""
-
-    def __init__(self, actions: Taxonomy, emotions: Taxonomy, target: str = "emotion", unit: str | None = None):
-        self.actions, self.emotions, self.target, self.unit = actions, emotions, target, unit
-        self.rows: list[tuple[int, list[int], str]] = []
-        self._seen: set = set()
-
-    def add(self, record: dict) -> None:
-        """Takes a clip: `emotion`, `actions` (a list, repeats count, may be empty). Raises DataError."""
-        emotion = self.emotions.id(record.get(self.target, MISSING), self.target)
-        found = record.get("actions", MISSING)
-        if type(found) is not list:
-            raise wrong("actions", found, f"a list of labels of {self.actions.name}")
-        ids = sorted(self.actions.id(label, f"actions[{i}]") for i, label in enumerate(found))
-        unit = text(record, self.unit) if self.unit else ""
-        if "id" in record:
-            name = (text(record, "id"), show(record.get("run")))
-            if name in self._seen:
-                raise DataError(f"id {show(name[0])} occurs twice; expected each clip once")
-            self._seen.add(name)
-        self.rows.append((emotion, ids, unit))
-
-    def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """counts (N, C), emotion (N,) and unit (N,), sorted, so that no figure hinges on the order of the input."""
-        rows = sorted(self.rows)
-        names = {name: i for i, name in enumerate(sorted({unit for _, _, unit in rows}))}
-        unit = np.array([names[u] for _, _, u in rows]) if self.unit else np.arange(len(rows))
-        return count([ids for _, ids, _ in rows], len(self.actions)), np.array([e for e, _, _ in rows]), unit
-
-
 def lines(clips: Clips, study: Study, watch: Callable[[Iterable], Iterable] = lambda x: x) -> Iterator[dict]:
     """{"emotion", "label", …} for every emotion and action, in the order of the label sets. An emotion without clips has
     figures that are None, and is not among the tests that q corrects for. `watch` wraps the loop over resamples.
@@ -72,17 +42,30 @@ def lines(clips: Clips, study: Study, watch: Callable[[Iterable], Iterable] = la
     Raises DataError where there are no clips of the baseline.
     """
     emotions, actions = clips.emotions.names, clips.actions.names
-    if not any(emotion == study.baseline for emotion, _, _ in clips.rows):
+    if not clips.sizes()[study.baseline]:
         raise DataError(f"no clips of the baseline {show(emotions[study.baseline])} among {len(clips.rows)}; expected some")
-    counts, emotion, unit = clips.table()
-    features = tfidf(counts, study.variant)
-    figures = _importances(features, emotion, len(emotions), study)
-    figures |= _associations(counts, emotion, len(emotions))
+    table = clips.table()
+    features = tfidf(table.counts, study.variant)
+    figures = {"lma": [[found or None for found in elements(clips.actions)]] * len(emotions)}
+    figures |= _importances(features, table.emotion, len(emotions), study)
+    figures |= _held_out(features, table, len(emotions), study)
+    figures |= _associations(table, len(emotions), clips.by_subject)
     if study.resamples:
-        figures |= _resampled(counts, features, emotion, unit, len(emotions), study, watch)
+        figures |= _resampled(table, features, len(emotions), study, watch)
     for e, name in enumerate(emotions):
         for j, label in enumerate(actions):
             yield {"emotion": name, "label": label, **{key: _plain(values[e][j]) for key, values in figures.items()}}
+
+
+def grow(clips: Clips, study: Study) -> dict[str, object]:
+    """The tree of each emotion that has clips against the baseline, scikit-learn's: {emotion: tree}."""
+    table = clips.table()
+    features = tfidf(table.counts, study.variant)
+    grown = {}
+    for e in sorted(set(table.emotion.tolist()) - {study.baseline}):
+        mine = (table.emotion == e) | (table.emotion == study.baseline)
+        grown[clips.emotions.names[e]] = trees.tree(features[mine], table.emotion[mine] == e, study.growth, study.seed)
+    return grown
 
 
 def _importances(features, emotion, emotions: int, study: Study) -> dict:
@@ -98,23 +81,48 @@ def _importances(features, emotion, emotions: int, study: Study) -> dict:
     return {"importance": single, "importance_mean": mean, "rank": rank, "top": top}
 
 
-def _associations(counts, emotion, emotions: int) -> dict:
+def _held_out(features, table: Table, emotions: int, study: Study) -> dict:
+    """importance_held_out of each action, and accuracy_held_out of the emotion's tree."""
+    case = features, table.emotion, table.person, emotions, study.baseline, study.growth, study.seed
+    accuracy, importance = held_out(*case)
+    return {"importance_held_out": importance, "accuracy_held_out": np.broadcast_to(accuracy[:, None], importance.shape)}
+
+
+def _associations(clips: Table, emotions: int, by_subject: bool) -> dict:
     """The 2 x 2 tables, and what Eq. 7 and the tests make of them."""
+    counts, emotion = clips.counts, clips.emotion
     table = a, n, b, m = ratio.presence(counts, emotion, emotions)
     n, m = np.broadcast_to(n, a.shape), np.broadcast_to(m, a.shape)
-    tested = (n > 0) & (m > 0)
-    low, high = ratio.katz(*table)
-    p, q = np.full(a.shape, np.nan), np.full(a.shape, np.nan)
-    p[tested] = [ratio.fisher(*map(int, cell)) for cell in zip(a[tested], n[tested], b[tested], m[tested], strict=True)]
+    some = (n > 0) & (m > 0)
+    if by_subject:
+        low, high, p = clustered.interval(counts, emotion, clips.unit, emotions)
+    else:
+        low, high = ratio.katz(*table)
+        p = np.full(a.shape, np.nan)
+        p[some] = [ratio.fisher(*map(int, cell)) for cell in zip(a[some], n[some], b[some], m[some], strict=True)]
+    tested = some & ~np.isnan(p)
+    q = np.full(a.shape, np.nan)
     q[tested] = ratio.benjamini_hochberg(p[tested])
-    shown = np.where(tested, ratio.smoothed(*table), np.nan)
-    figures = {"clips": a, "n": n, "other_clips": b, "other_n": m, "ratio": ratio.ratio(*table), "ratio_smoothed": shown}
+    shown = np.where(some, ratio.smoothed(*table), np.nan)
+    figures = {"clips": a, "n": n, "other_clips": b, "other_n": m}
+    if by_subject:
+        figures |= {"subjects": _people(counts, emotion, clips.unit, emotions)}
+    figures |= {"ratio": ratio.ratio(*table), "ratio_smoothed": shown}
     figures |= {"ci": _pairs(low, high, tested), "p": p, "q": q, "phi": ratio.phi(*table)}
     return figures | {"direction": ratio.direction(*table)}
 
 
-def _resampled(counts, features, emotion, unit, emotions: int, study: Study, watch) -> dict:
+def _people(counts, emotion, person, emotions: int) -> np.ndarray:
+    """(E, C) how many people have the action in a clip of the emotion."""
+    does = np.zeros((int(person.max()) + 1, emotions, counts.shape[1]), bool)
+    clip, action = np.nonzero(counts)
+    does[person[clip], emotion[clip], action] = True
+    return does.sum(0)
+
+
+def _resampled(table: Table, features, emotions: int, study: Study, watch) -> dict:
     """stability and ci_bootstrap; None where there is one unit, which can't be resampled, or no clips."""
+    counts, emotion, unit = table.counts, table.emotion, table.unit
     shape = emotions, counts.shape[1]
     units = int(unit.max()) + 1
     if units < 2:

@@ -7,10 +7,15 @@ NAME.png (or what its kind is made of) into the folder, and raises DataError whe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from mma82cli.records import DataError, show
 
 KINDS = {  # name: (module in mma82cli.plots, what it draws, and from what)
     "diagnosis": ("diagnosis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
+    "sankey": ("sankey", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),
+    "ratios": ("ratios", "how much likelier each action is in each emotion, from `emotion-tree` (Eq. 7)"),
 }
 
 
@@ -21,3 +26,12 @@ class Options:
 
     root: str = "."
     ids: tuple[str, ...] = ()
+
+
+def written_by(command: str, records: Iterable[dict], fields: Iterable[str]) -> list[dict]:
+    """The records, all of which must have the fields that the lines of `command` have. Raises DataError."""
+    lines = list(records)
+    missing = next((f"a line without {show(field)}" for line in lines for field in fields if field not in line), None)
+    if missing or not lines:
+        raise DataError(f"{missing or 'no lines'}; expected what `mma82 {command}` writes")
+    return lines

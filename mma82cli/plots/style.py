@@ -17,6 +17,11 @@ GREY, INK = "#C8C8C8", "#222222"
 MOST_PIXELS = 12_000  # a side of a PNG
 
 
+def cycle(place: int) -> str:
+    """The colour of a series by its place, the same in every figure."""
+    return COLOURS[place % len(COLOURS)]
+
+
 def prepare(folder: str) -> None:
     """Makes the folder for figures before any work is done for them. Raises WrongUsage where matplotlib is missing."""
     if find_spec("matplotlib") is None:
@@ -25,11 +30,13 @@ def prepare(folder: str) -> None:
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The settings in which every figure is made and saved, whatever a person's own are."""
+def style(math: bool = True) -> Iterator[None]:
+    """The settings in which every figure is made and saved, whatever a person's own are. Without `math` a dollar sign is
+    one: for figures whose words are other people's labels."""
     import matplotlib
 
     ours = {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    ours |= {"text.parse_math": math}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(ours)

@@ -18,14 +18,18 @@ def plain(run):
 
 def test_a_line_for_each_emotion_and_action(run, plain):
     assert plain.code == 0 and len(plain.records) == 8 * 82
-    fields = ["emotion", "label", "importance", "importance_mean", "rank", "top", "clips", "n", "other_clips", "other_n", "ratio"]
-    fields += ["ratio_smoothed", "ci", "p", "q", "phi", "direction", "signature"]
+    fields = ["emotion", "label", "lma", "importance", "importance_mean", "rank", "top", "importance_held_out"]
+    fields += ["accuracy_held_out", "clips", "n", "other_clips", "other_n", "ratio", "ratio_smoothed", "ci", "p", "q", "phi"]
+    fields += ["direction", "stability", "ci_bootstrap", "signature"]
     assert all(list(x) == fields for x in plain.records)
     assert plain.records[0]["emotion"] == "anger" and plain.records[0]["n"] == 12
     assert "disgust, fear, surprise, melancholy; their figures are null" in plain.err
     assert plain.err.count("\n") == 1 and run("emotion-tree", "-q", stdin=CLIPS).err == ""
     signature = plain.records[0]["signature"]
-    assert "baseline:neutral|tfidf:clip|max-depth:4|min-leaf:5|top:5|seed:0" in signature and "bootstrap" not in signature
+    assert "baseline:neutral|tfidf:clip|max-depth:4|min-leaf:5|top:5|unit:clip|bootstrap:100|held-out:subject|seed:0" in signature
+    fewer = run("emotion-tree", "-q", "--bootstrap", "0", stdin=CLIPS)
+    assert [list(x) for x in fewer.records] == [[f for f in fields if f not in ("stability", "ci_bootstrap")]] * (8 * 82)
+    assert "bootstrap:none" in fewer.records[0]["signature"]
 
 
 def test_bytes_depend_on_the_clips_alone(run, plain):
@@ -36,7 +40,7 @@ def test_bytes_depend_on_the_clips_alone(run, plain):
     drawn = run(*options, stdin=mixed)
     assert drawn.out == run(*options, stdin=CLIPS).out != run(*options, "--seed", "1", stdin=CLIPS).out
     sad = [x for x in drawn.records if x["emotion"] == "sad"]
-    assert sum(x["stability"] for x in sad) > 0 and "bootstrap:5|unit:subject" in sad[0]["signature"]
+    assert sum(x["stability"] for x in sad) > 0 and "unit:subject|bootstrap:5" in sad[0]["signature"]
     assert all(x["ci_bootstrap"][0] <= x["ci_bootstrap"][1] for x in sad)
 
 
@@ -45,8 +49,14 @@ def test_files_output_and_table(run, plain, tmp_path):
     assert run("emotion-tree", "-o", tmp_path / "out.jsonl", tmp_path / "clips.jsonl").out == ""
     assert (tmp_path / "out.jsonl").read_text() == plain.out
     table = run("emotion-tree", "--format", "table", "--top", "1", stdin=CLIPS).out
+    assert max(map(len, table.splitlines())) <= 80 and "1e-" not in table.splitlines()[-1]
+    tsv = run("emotion-tree", "-q", "--format", "tsv", stdin=CLIPS).out.splitlines()
+    assert len({line.count("\t") for line in tsv}) == 1 and "Turning head" not in tsv[0]
+    refused = run("emotion-tree", "--format", "plain", stdin=CLIPS)
+    assert refused.code == 2 and "single values" in refused.err
     best = [x for x in plain.records if x["rank"] == 1 and x["top"]]
-    assert len(best) == len([row for row in table.splitlines() if "/12" in row]) and all(x["label"] in table for x in best)
+    assert len(best) == len([row for row in table.splitlines() if "/12" in row])
+    assert all(x["label"].split()[0] in table for x in best)
 
 
 def test_sets_fields_and_baseline_can_be_others(run):
@@ -66,11 +76,11 @@ def test_sets_fields_and_baseline_can_be_others(run):
         ({"id": "c0", "emotion": "sad", "actions": []}, ":2: id \"c0\" occurs twice"),
     ],
 )  # fmt: skip
-def test_bad_clips_are_one_line(run, line, words):
+def test_bad_clips_are_one_line(run, plain, line, words):
     result = run("emotion-tree", stdin=[CLIPS[0], line])
     assert (result.code, result.out) == (1, "") and result.err.count("\n") == 1 and f"<stdin>{words}" in result.err
     skipped = run("emotion-tree", "--on-error", "skip", "-q", stdin=[*CLIPS, line])
-    assert skipped.code == 1 and skipped.out == run("emotion-tree", stdin=CLIPS).out
+    assert skipped.code == 1 and skipped.out == plain.out
     assert json.loads(skipped.err)["record"] == line
 
 
@@ -84,10 +94,33 @@ def test_nothing_to_hold_against_is_an_error(run):
     assert wrong.code == 2 and "expected one of anger, disgust" in wrong.err and wrong.err.count("\n") == 1
 
 
-def test_one_person_cannot_be_resampled(run):
-    result = run("emotion-tree", "--bootstrap", "3", "--unit", "subject", stdin=[c | {"subject": "x"} for c in CLIPS])
+def test_people_can_be_what_is_independent(run, plain):
+    rows = run("emotion-tree", "-q", "--unit", "subject", stdin=CLIPS).records
+    for mine, other in zip(rows, plain.records, strict=True):
+        if mine["n"]:
+            assert 0 <= mine["subjects"] <= min(mine["clips"], 5) and mine["ratio"] == other["ratio"]
+            assert mine["ci"][0] <= other["ci"][0] and mine["ci"][1] >= other["ci"][1] and mine["q"] >= mine["p"]
+    assert [x["subjects"] > 0 for x in rows] == [x["clips"] > 0 for x in rows]
+
+
+def test_one_person_is_no_evidence(run):
+    result = run("emotion-tree", "--unit", "subject", stdin=[c | {"subject": "x"} for c in CLIPS])
     assert result.code == 0 and "one subject alone can't be resampled" in result.err
-    assert all(x["stability"] is x["ci_bootstrap"] is None for x in result.records)
+    assert "anger, happy, neutral, sad: the clips, or all others, are of one subject; ci, p and q are null" in result.err
+    assert "one subject alone can't be held out" in result.err
+    null = ("stability", "ci_bootstrap", "ci", "p", "q", "importance_held_out", "accuracy_held_out")
+    assert all(x[field] is None for x in result.records for field in null)
+    assert any(x["ratio"] for x in result.records) and any(x["importance"] for x in result.records)
+    table = run("emotion-tree", "-q", "--unit", "subject", "--format", "table", stdin=[c | {"subject": "x"} for c in CLIPS])
+    assert table.code == 0 and "–" in table.out
+
+
+def test_a_clip_without_actions_is_evidence(run):
+    still = [{"emotion": e, "actions": []} for e in ("neutral", "sad") for _ in range(6)]
+    rows = run("emotion-tree", "-q", "--bootstrap", "0", stdin=[*CLIPS, *still]).records
+    assert {x["n"] for x in rows if x["emotion"] in ("neutral", "sad")} == {18}
+    alone = run("emotion-tree", "-q", "--bootstrap", "0", stdin=still)
+    assert alone.code == 0 and all(x["ratio"] is None for x in alone.records)
 
 
 def test_scikit_learn_waits_for_work(run):
@@ -105,17 +138,21 @@ def test_planted_associations_are_found_again(run):
     assert len(sure) >= 19
 
 
-def test_plots_are_the_same_bytes_again(run, plain, tmp_path):
+def test_plots_are_the_same_bytes_again_and_from_the_lines(run, plain, tmp_path):
     pytest.importorskip("matplotlib")
-    for folder in ("a", "b"):
-        assert run("emotion-tree", "-q", "--plot", tmp_path / folder, stdin=CLIPS, env={"PYTHONHASHSEED": "3"}).out == plain.out
+    assert run("emotion-tree", "-q", "--plot", tmp_path / "a", stdin=CLIPS, env={"PYTHONHASHSEED": "3"}).out == plain.out
     stems = ("ratios", "sankey", "tree-anger", "tree-happy", "tree-sad")
     names = sorted(f"{stem}.{form}" for stem in stems for form in ("png", "svg"))
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
-    for name in names:
-        data = (tmp_path / "a" / name).read_bytes()
-        assert data == (tmp_path / "b" / name).read_bytes()
-        assert data[:4] == b"\x89PNG" if name.endswith("png") else b"</svg>" in data[-20:]
+    for kind in ("sankey", "ratios"):
+        drawn = run("plot", kind, "--out", tmp_path / "b", stdin=plain.out)
+        assert [x["figure"] for x in drawn.records] == [str(tmp_path / "b" / f"{kind}.{form}") for form in ("svg", "png")]
+        for form in ("svg", "png"):
+            data = (tmp_path / "a" / f"{kind}.{form}").read_bytes()
+            assert data == (tmp_path / "b" / f"{kind}.{form}").read_bytes()
+            assert data[:4] == b"\x89PNG" if form == "png" else b"</svg>" in data[-20:]
+    some = [x for x in plain.records if x["emotion"] in ("sad", "happy") and x["q"] is not None and x["q"] < 0.5]
+    assert run("plot", "ratios", "--out", tmp_path / "c", stdin=some).code == 0
 
 
 def test_plot_says_what_it_lacks(run, tmp_path):

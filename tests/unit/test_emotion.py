@@ -1,5 +1,6 @@
 """TF-IDF, trees and ratios of emotion clips: by hand, against scikit-learn and SciPy, and what must never matter."""
 
+import json
 import math
 
 import numpy as np
@@ -7,10 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mma82cli.emotion import bootstrap, ratio, trees
-from mma82cli.emotion.study import Clips, Growth, Study, lines
+from mma82cli.emotion import bootstrap, clustered, ratio, trees
+from mma82cli.emotion.clips import Clips
+from mma82cli.emotion.folds import folds
+from mma82cli.emotion.held_out import held_out
+from mma82cli.emotion.laban import elements
+from mma82cli.emotion.study import Growth, Study, lines
 from mma82cli.emotion.tfidf import count, tfidf
 from mma82cli.records import DataError, WrongUsage
+from mma82cli.share import share_dir
 from mma82cli.taxonomy import load_taxonomy
 
 ACTIONS, EMOTIONS = load_taxonomy(), load_taxonomy("emotion8")
@@ -28,7 +34,7 @@ tables = st.tuples(*[st.integers(0, 40)] * 4).filter(lambda t: t[0] + t[1] > 0 a
 
 
 def study(records, unit=None, **options):
-    clips = Clips(ACTIONS, EMOTIONS, unit=unit)
+    clips = Clips(ACTIONS, EMOTIONS, by_subject=unit == "subject")
     for record in records:
         clips.add(record)
     return list(lines(clips, Study(NEUTRAL, growth=Growth(3, 1), **options)))
@@ -100,7 +106,7 @@ def test_what_is_not_defined_is_null():
     assert len(rows) == 8 * 82
     by = {(x["emotion"], x["label"]): x for x in rows}
     none = by["anger", ACTIONS.names[5]]
-    assert {k for k, v in none.items() if v is not None} == {"emotion", "label", "clips", "n", "other_clips", "other_n"}
+    assert {k for k, v in none.items() if v is not None} == {"emotion", "label", "lma", "clips", "n", "other_clips", "other_n"}
     base = by["neutral", ACTIONS.names[5]]
     assert base["importance"] is base["rank"] is base["stability"] is None and base["ratio"] == 0 and base["direction"] == "less"
     unseen = by["sad", ACTIONS.names[6]]
@@ -145,6 +151,82 @@ def test_resampling_people_is_wider_than_resampling_their_clips():
     assert width("subject") > 1.5 * width(None)
 
 
+def test_people_are_what_counts_however_many_their_clips():
+    rng = np.random.default_rng(5)
+    counts, emotion, person = rng.random((60, 30)) < 0.3, np.arange(60) % 3, np.arange(60) // 2
+    low, high, p = clustered.interval(counts, emotion, person, 3)
+    katz = np.log(ratio.katz(*ratio.presence(counts, emotion, 3)))
+    assert (np.log(high / low) >= katz[1] - katz[0]).all()  # never surer than of so many people
+    copied = [np.repeat(x, 5, 0) for x in (counts, emotion, person)]
+    again = clustered.interval(*copied, 3)
+    naive = np.log(ratio.katz(*ratio.presence(*copied[:2], 3)))
+    assert np.median(np.log(again[1] / again[0]) / np.log(high / low)) > 0.9
+    assert np.median((naive[1] - naive[0]) / (katz[1] - katz[0])) < 0.55  # as if there were five times the evidence
+    assert ((p < 0.05) == ((low > 1) | (high < 1))).all()
+
+
+def test_habits_of_people_pass_for_feelings_only_where_clips_are_taken_as_independent():
+    rng = np.random.default_rng(6)
+    people, actions = 60, 250  # each action is a trial: people have a habit or not, and no emotion calls for it
+    person = np.repeat(np.arange(people), 12)
+    emotion = rng.integers(0, 8, people)[person]
+    counts = rng.random((len(person), actions)) < rng.beta(0.5, 4.5, (people, actions))[person]
+    p = clustered.interval(counts, emotion, person, 8)[2]
+    a, n, b, m = ratio.presence(counts, emotion, 8)
+    naive = [ratio.fisher(int(a[e, j]), int(n[e, 0]), int(b[e, j]), int(m[e, 0])) for e in range(8) for j in range(60)]
+    assert np.nanmean(p < 0.05) < 0.06 and np.nanmean(p < 0.01) < 0.02
+    assert np.mean(np.array(naive) < 0.05) > 0.15
+
+
+def test_two_people_are_no_evidence_and_one_is_none():
+    counts, emotion = np.array([[1]] * 20 + [[0]] * 20), np.repeat([0, 1], 20)
+    low, high, p = clustered.interval(counts, emotion, np.repeat([0, 1, 2, 3], 10), 2)
+    assert p[0, 0] > 0.2 and low[0, 0] < 1 < high[0, 0]
+    alone = clustered.interval(counts, emotion, np.repeat([0, 1, 2], [20, 10, 10]), 2)
+    assert np.isnan(alone).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), min_size=2, max_size=60), st.integers(2, 5))
+def test_folds_keep_people_whole_and_are_even(clips, parts):
+    person = np.unique([who for who, _ in clips], return_inverse=True)[1]
+    emotion = np.array([e for _, e in clips])
+    part = folds(person, emotion, parts, np.random.default_rng(0))
+    assert all(len(set(part[person == who])) == 1 for who in person) and part.max() < parts
+    alone = folds(np.arange(len(clips)), emotion, parts, np.random.default_rng(0))
+    sizes = np.bincount(alone, minlength=parts)
+    assert sizes.max() - sizes.min() <= len(set(emotion.tolist()))
+    for e in set(emotion.tolist()):
+        spread = np.bincount(alone[emotion == e], minlength=parts)
+        assert spread.max() - spread.min() <= 2
+
+
+def test_trees_are_tried_on_people_they_have_not_seen():
+    rng = np.random.default_rng(1)
+    person = np.repeat(np.arange(40), 5)
+    emotion = np.array([0, NEUTRAL])[rng.integers(0, 2, 200)]
+    features = np.zeros((200, 12))
+    features[:, 0] = (emotion == 0) ^ (rng.random(200) < 0.1)
+    features[:, 1:] = rng.random((200, 11)) < 0.2
+    accuracy, importance = held_out(features, emotion, person, 8, NEUTRAL, trees.Growth(), 0)
+    assert 0.8 < accuracy[0] < 0.95 and 0.3 < importance[0, 0] < 0.5 and np.abs(importance[0, 1:]).max() < 0.05
+    assert np.isnan(accuracy[1:]).all() and np.isnan(importance[1:]).all()
+    habits = rng.permutation(40)[:, None] == np.arange(40)  # each person has an action of their own
+    emotion = np.array([0, NEUTRAL])[np.arange(40) % 2][person]
+    learnt = held_out(habits[person].astype(float), emotion, person, 8, NEUTRAL, trees.Growth(0, 1), 0)[0][0]
+    known = held_out(habits[person].astype(float), emotion, np.arange(200), 8, NEUTRAL, trees.Growth(0, 1), 0)[0][0]
+    assert learnt <= 0.6 and known > 0.95  # a person's other clips give away who it is
+    assert np.isnan(held_out(features, emotion, np.zeros(200, int), 8, NEUTRAL, trees.Growth(), 0)[0]).all()
+
+
+def test_every_action_of_the_laban_table_is_one():
+    found = dict(zip(ACTIONS.names, elements(ACTIONS), strict=True))
+    assert found["Bowing head"] == ["Head-Drop"] and found["Spreading hands"] == ["Spread"] and found["Pointing"] == []
+    data = json.loads((share_dir() / "emotion" / "laban.json").read_text())
+    named = [action for of in data["elements"].values() for action in of["actions"]]
+    assert set(named) <= set(ACTIONS.names) and sum(map(len, found.values())) == len(named) and "our reading" in data["about"]
+
+
 def test_bootstrap_interval_is_that_of_clips_drawn_again():
     rng = np.random.default_rng(3)
     counts, emotion, unit = rng.integers(0, 2, (30, 4)), rng.integers(0, 3, 30), rng.integers(0, 7, 30)
@@ -178,7 +260,7 @@ def test_ranks_of_ties_go_by_label():
 )
 def test_bad_clips_are_named(record, words):
     with pytest.raises(DataError) as error:
-        Clips(ACTIONS, EMOTIONS, unit="subject").add(record)
+        Clips(ACTIONS, EMOTIONS, by_subject=True).add(record)
     assert words in str(error.value)
 
 

@@ -7,7 +7,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from mma82cli.emotion import figures, trees
+from mma82cli.emotion import trees
+from mma82cli.plots import ratios, sankey
+from mma82cli.plots import trees as pictures
 from mma82cli.taxonomy import load_taxonomy
 
 ACTIONS, EMOTIONS = load_taxonomy().names, load_taxonomy("emotion8").names
@@ -53,7 +55,7 @@ def test_labels_of_the_sankey_never_overlap(seed):
         links(rng, 1, lambda n: [longest[-1]]),
         [],
     ):
-        shown = assert_legible(figures.sankey(rows, EMOTIONS))
+        shown = assert_legible(sankey.figure(rows))
         assert {x["label"] for x in rows} | {x["emotion"] for x in rows} <= set(shown)
 
 
@@ -64,7 +66,7 @@ def test_words_of_a_tree_never_overlap(depth):
     features = rng.poisson(0.15 + 0.2 * truth[:, None] * (rng.random(82) < 0.3), (160, 82)).astype(float)
     grown = trees.tree(features, truth, trees.Growth(depth, 3))
     best = trees.selected(grown.feature_importances_, 5)
-    figure = figures.tree(grown.tree_, sorted(ACTIONS, key=len), best, "surprise", "neutral", "#D55E00")
+    figure = pictures.figure(grown.tree_, sorted(ACTIONS, key=len), best, "surprise", "neutral", "#D55E00")
     shown = assert_legible(figure)
     assert shown.count("yes") == shown.count("no") == grown.get_n_leaves() - 1
     bold = {t.get_text().replace("\n", " ") for t in figure.axes[0].texts if t.get_weight() == "bold"}
@@ -73,16 +75,17 @@ def test_words_of_a_tree_never_overlap(depth):
 
 def test_a_tree_without_a_question_is_its_clips():
     grown = trees.tree(np.zeros((6, 82)), np.arange(6) < 2)
-    shown = assert_legible(figures.tree(grown.tree_, ACTIONS, np.zeros(82, bool), "sad", "neutral", "#D55E00"))
+    shown = assert_legible(pictures.figure(grown.tree_, ACTIONS, np.zeros(82, bool), "sad", "neutral", "#D55E00"))
     assert shown[-2:] == ["4", "2"]
 
 
 def test_the_heat_map_shows_every_ratio():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    rows = [{"ratio": "inf", "ratio_smoothed": 2.0 ** (i % 9 - 4), "q": i % 9 / 9} for i in range(656)]
-    rows[-1] = {"ratio": None, "ratio_smoothed": 7.0, "q": 1.0}
-    figure = figures.heatmap(rows, EMOTIONS, ACTIONS)
+    pairs = [{"emotion": emotion, "label": label} for emotion in EMOTIONS for label in ACTIONS]
+    rows = [{**x, "ratio": "inf", "ratio_smoothed": 2.0 ** (i % 9 - 4), "q": i % 9 / 9} for i, x in enumerate(pairs)]
+    rows[-1] |= {"ratio": None, "ratio_smoothed": 7.0, "q": 1.0}
+    figure = ratios.figure(rows)
     renderer = FigureCanvasAgg(figure).get_renderer()
     axes = figure.axes[0]
     cells = axes.images[0].get_array()
