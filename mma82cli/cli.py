@@ -23,6 +23,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),
     "labels": ("labels", "print a taxonomy, a label a line"),
     "validate": ("validate", "every fault of records, with its line"),
+    "stats": ("stats", "what records amount to: the paper's Tables I, II, V and Fig. 3"),
     "convert": ("convert", "other people's formats to records, and back"),
     "suppress": ("suppress", "soft-NMS and boundary voting on detections"),
     "diagnose": ("diagnose", "what a detector misses, what it gets wrong, and what that costs"),
