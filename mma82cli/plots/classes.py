@@ -34,7 +34,8 @@ def figure(rows: list[dict]):
         axes.set_ylim(0.7, 4 * max(counts))
         for place, count in zip(places, counts, strict=True):
             tint = "black" if count else GREY
-            axes.text(place, max(count, 0.7) * 1.15, f"{count:,}", rotation=90, ha="center", va="bottom", fontsize=5.5, color=tint)
+            over = max(count, 0.7) * 1.15
+            axes.text(place, over, f"{count:,}", rotation=90, ha="center", va="bottom", fontsize=5.5, color=tint)
         axes.set_ylabel(KINDS[kind])
         axes.tick_params("x", length=0, pad=2)
         axes.set_xlim(-0.8, len(rows) - 0.2)

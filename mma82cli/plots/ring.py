@@ -45,4 +45,5 @@ def _share(axes, wedge, share: float) -> None:
     inside = share >= WIDE
     reach = 0.79 if inside else 1.13
     text = f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
-    axes.text(reach * cos(angle), reach * sin(angle), text, ha="center", va="center", fontsize=7, color="white" if inside else INK)
+    x, y = reach * cos(angle), reach * sin(angle)
+    axes.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if inside else INK)

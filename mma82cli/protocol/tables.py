@@ -38,7 +38,8 @@ def _overview(rows: list[dict]) -> Table:
     shown["frames"] = lambda n: _decimal(None if n is None else n / 1e6, 2)
     titles = OVERVIEW | {"frames": "M frames"}
     del shown["bodies"], titles["bodies"]  # for 80 columns
-    return Table(["Data set", *titles.values()], [[r["name"] or "(input)", *(show(r[f]) for f, show in shown.items())] for r in rows])
+    cells = [[row["name"] or "(input)", *(show(row[f]) for f, show in shown.items())] for row in rows]
+    return Table(["Data set", *titles.values()], cells)
 
 
 def _domains(rows: list[dict]) -> Table:
@@ -88,7 +89,8 @@ def _classes(rows: list[dict]) -> Table:
 
 def _rare(rows: list[dict]) -> Table:
     figures = ("instances", "subjects", "lacking")
-    return Table(["To collect more of", *map(str.capitalize, figures)], [[r["label"], *(_count(r[f]) for f in figures)] for r in rows])
+    cells = [[row["label"], *(_count(row[f]) for f in figures)] for row in rows]
+    return Table(["To collect more of", *map(str.capitalize, figures)], cells)
 
 
 def _splits(rows: list[dict]) -> Table:
