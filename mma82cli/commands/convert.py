@@ -44,8 +44,8 @@ through records. What a format has no place for is left out, and named once.
 
 In = choice(*(name for name, (_, reads, _) in FORMATS.items() if reads))
 Out = choice(*(name for name, (_, _, writes) in FORMATS.items() if writes))
-From = Annotated[In, typer.Option("--from", show_default=False, help="what the FILEs are; none: records")]
-To = Annotated[Out, typer.Option("--to", show_default=False, help="what to write; none: records")]
+From = Annotated[In, typer.Option("--from", metavar="FORMAT", show_default=False, help="what the FILEs are; none: records")]
+To = Annotated[Out, typer.Option("--to", metavar="FORMAT", show_default=False, help="what to write; none: records")]
 Columns = Annotated[
     str, typer.Option("--columns", metavar="F=COL,…", show_default=False, help="csv: field=column name, or number if no header")
 ]
@@ -61,7 +61,11 @@ TaxonomyName = Annotated[
 ]
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="video start end label annotator split segments predictions scores topk layout keypoints",
+    adds="video start end label annotator duration fps layout keypoints predictions",
+)
 def run(
     pipe,
     from_: From = None,

@@ -32,7 +32,11 @@ lists them, and the same command goes on where it was stopped.
 """
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="video start end label subject domain duration segments",
+    adds="id start end segments cut_from",
+)
 def run(
     pipe,
     task: TaskOption = Task.rec,

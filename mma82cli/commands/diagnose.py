@@ -41,7 +41,11 @@ Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=Fals
 Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the figures here")]
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="id duration split segments predictions",
+    writes="analysis axis bucket error tiou value n",
+)
 def run(
     pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = BordersRule.mma82, taxonomy: TaxonomyName = "mma82",
     split: Split = None, plot: Plot = None,

@@ -84,7 +84,12 @@ Emotions = Annotated[str, typer.Option("--emotions", metavar="NAME|FILE", help="
 Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw trees, Sankey and ratios here")]
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="emotion actions subject",
+    writes="emotion label importance importance_mean rank top clips n other_clips other_n ratio ratio_smoothed "
+    "ci p q phi direction",
+)
 def run(
     pipe, baseline: Baseline = "neutral", top: Top = 5, tfidf: Tfidf = Variant.clip, max_depth: MaxDepth = 4,
     min_leaf: MinLeaf = 5, taxonomy: TaxonomyName = "mma82", emotions: Emotions = "emotion8", target: Target = "emotion",

@@ -24,7 +24,11 @@ OrderOption = Annotated[Order, typer.Option("--channel-order", show_default="as 
 DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxruntime-gpu")]
 
 
-@command(example="mma82 extract-skeleton --root videos --backend mediapipe clips.jsonl > skeletons.jsonl")
+@command(
+    example="mma82 extract-skeleton --root videos --backend mediapipe clips.jsonl > skeletons.jsonl",
+    takes="id video start end box",
+    adds="layout keypoints fps width height num_frames times model warnings",
+)
 def run(
     pipe, backend: BackendOption = Backend.auto, model: ModelName = None, layout: LayoutName = "coco17", root: Root = ".",
     jobs: Jobs = None, shard: Shard = None, resume: Resume = None, decode: PeakOption = Peak.subpixel,

@@ -23,7 +23,11 @@ SamplingOption = Annotated[Sampling, typer.Option("--sampling", help="whose rand
 Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 
 
-@command(example="mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca")
+@command(
+    example="mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca",
+    takes="split layout keypoints width height",
+    adds="scores topk taxonomy warnings",
+)
 def run(
     pipe,
     checkpoint: Checkpoint,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from mma82cli.commands.options import TaxonomyName, command
 
 
-@command(reads=False, example="mma82 labels | grep Head-hand")
+@command(
+    reads=False, example="mma82 labels | grep Head-hand",
+    writes="id label body aliases definition bounds confused_with",
+)
 def run(pipe, taxonomy: TaxonomyName = "mma82") -> None:
     """Print a taxonomy, a label a line: id, label, body, aliases; for mma82 also what the action is,
     where it begins and ends, and what it is confused with."""

@@ -29,7 +29,11 @@ Shots = Annotated[int, typer.Option("--shots", metavar="K", min=1, help="support
 Runs = Annotated[int, typer.Option("--runs", metavar="R", min=1, help="draws of the support")]
 
 
-@command(example="mma82 make-splits --protocol zero-shot --source laboratory clips.jsonl > splits.jsonl")
+@command(
+    example="mma82 make-splits --protocol zero-shot --source laboratory clips.jsonl > splits.jsonl",
+    takes="id subject label domain split segments",
+    adds="split protocol support_runs",
+)
 def run(
     pipe,
     ratio: Ratio = "3:1:1",

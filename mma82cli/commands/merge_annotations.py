@@ -22,7 +22,11 @@ Nest = Annotated[bool, typer.Option("--nest", help="one record a video, with 'se
 Grouped = Annotated[bool, typer.Option("--grouped", help="a video's lines are adjacent: hold one video, not the stream")]
 
 
-@command(example="mma82 merge-annotations a1.jsonl a2.jsonl a3.jsonl | mma82 make-splits > segments.jsonl")
+@command(
+    example="mma82 merge-annotations a1.jsonl a2.jsonl a3.jsonl | mma82 make-splits > segments.jsonl",
+    takes="video start end label annotator instance subject domain duration",
+    adds="annotators sources agreement status tie segments",
+)
 def run(
     pipe,
     rule: RuleOption = Rule.paper,

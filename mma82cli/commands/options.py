@@ -10,8 +10,9 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, get_args, get_origin
 
 import typer
 
@@ -29,7 +30,9 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False, 
 OutputFile = Annotated[str, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="write here, atomically")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="no progress bar")]
-OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="skip: bad records go to stderr, the rest is done")]
+OnErrorOption = Annotated[
+    OnError, typer.Option("--on-error", metavar="stop|skip", help="skip: bad records go to stderr, the rest is done")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
 
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="seed of everything random")]
@@ -52,15 +55,16 @@ SHARED = [
 CHECKS = [_parameter("on_error", OnErrorOption, OnError.stop)]
 
 
-def command(example: str, reads: bool = True, details: str = "") -> Callable:
+def command(example: str, reads: bool = True, details: str = "", takes: str = "", adds: str = "", writes: str = "") -> Callable:
     """Makes `run(pipe, **options)` a command. `reads`: it takes FILEs of records (else it only writes).
-    Its help is the function's docstring and the `details`.
+    Its help is the function's docstring and the `details`. `takes`, `adds`: the fields of records that it reads and adds
+    (manual/fields.py says what they mean); `writes`: the fields of lines that are no enriched records.
 
     The function may return an exit status; None is 0, or 1 where records were skipped.
     """
 
     def decorate(function):
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        own = [_with_choices(p) for p in list(inspect.signature(function, eval_str=True).parameters.values())[1:]]
         extra = READS + SHARED + CHECKS if reads else SHARED
         arguments = [p for p in own if isinstance(p.annotation.__metadata__[0], typer.models.ArgumentInfo)]
         options = [p for p in own if p not in arguments]
@@ -76,10 +80,22 @@ def command(example: str, reads: bool = True, details: str = "") -> Callable:
         call.__doc__ = inspect.getdoc(function) + "\n\n" + details.strip()
         call.__signature__ = inspect.Signature(parameters)
         call.__annotations__ = {p.name: p.annotation for p in parameters}
-        call.example = example
+        call.example, call.reads = example, reads
+        call.takes, call.adds, call.writes = takes.split(), adds.split(), writes.split()
         return call
 
     return decorate
+
+
+def _with_choices(parameter: inspect.Parameter) -> inspect.Parameter:
+    """An option of a few words shows them where another one shows its metavar."""
+    info, kind = parameter.annotation.__metadata__[0], parameter.annotation.__origin__
+    kind = get_args(kind)[0] if get_origin(kind) is list else kind
+    if info.metavar or not (isinstance(kind, type) and issubclass(kind, Enum)):
+        return parameter
+    info = copy(info)
+    info.metavar = "|".join(str(word.value) for word in kind)
+    return parameter.replace(annotation=Annotated[parameter.annotation.__origin__, info])
 
 
 def run_in(pipe, function, options: dict) -> int:

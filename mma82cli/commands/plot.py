@@ -23,7 +23,10 @@ Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the f
 Ids = Annotated[list[str], typer.Option("--id", metavar="ID", show_default=False, help="draw these records; may be repeated")]
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    writes="figure",
+)
 def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None) -> None:
     """Draw a figure from what another command wrote, as SVG and PNG. Out: a line a file: {"figure": path}."""
     from mma82cli.plots.style import prepare

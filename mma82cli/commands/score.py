@@ -62,7 +62,11 @@ Tiou = Annotated[str, typer.Option("--tiou", metavar="LO:HI:STEP|T,T", help="thr
 BodySuppress = Annotated[Suppression, typer.Option("--body-suppress", show_default=False, help="once more on groups")]
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="id label split scores scores_kind topk taxonomy run segments predictions",
+    writes="metric level value n signature",
+)
 def run(
     pipe, metric: Metrics = None, level: LevelOption = Level.both, taxonomy: TaxonomyName = "mma82", target: Target = "label",
     split: Split = None, by: By = None, labels: Labels = LabelRule.sklearn, body: Body = BodyRule.max, truth: Truth = None,

@@ -26,7 +26,11 @@ Vote = Annotated[float, typer.Option("--vote", metavar="TIOU", min=0, max=1, sho
 Agnostic = Annotated[bool, typer.Option("--class-agnostic", help="labels suppress and outvote each other")]
 
 
-@command(example="mma82 suppress --vote 0.7 < proposals.jsonl | mma82 score --metric map", details=DETAILS)
+@command(
+    example="mma82 suppress --vote 0.7 < proposals.jsonl | mma82 score --metric map", details=DETAILS,
+    takes="predictions",
+    adds="predictions",
+)
 def run(
     pipe,
     method: MethodOption = Method.gauss,

@@ -29,6 +29,8 @@ Jobs = Annotated[int, typer.Option("--jobs", metavar="N", show_default=False, he
     reads=False,
     example="mma82 synth --classes 16 --clips 600 > skeletons.jsonl\n"
     "mma82 synth --kind annotations --clips 600 --classes 16 --videos videos > annotations.jsonl",
+    writes="id video start end label subject domain layout keypoints width height fps num_frames annotator "
+    "segments emotion actions duration",
 )
 def run(
     pipe,

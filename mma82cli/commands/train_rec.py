@@ -30,7 +30,11 @@ torchrun --nproc-per-node 8 -m mma82cli train-rec --out run skeletons.jsonl
 """
 
 
-@command(example=EXAMPLE)
+@command(
+    example=EXAMPLE,
+    takes="split label layout keypoints width height",
+    writes="epoch lr loss train_top1 val_top1 val_mca",
+)
 def run(
     pipe,
     out: Out,

@@ -22,7 +22,12 @@ MediaOption = Annotated[bool, typer.Option("--media", help="open the video files
 EXAMPLE = "mma82 validate annotations.jsonl && mma82 merge-annotations annotations.jsonl > segments.jsonl"
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE, details=DETAILS,
+    takes="id video start end label subject domain split annotator duration fps num_frames layout keypoints "
+    "box scores segments predictions",
+    writes="file line field fault value message",
+)
 def run(pipe, media: MediaOption = False, root: Root = ".", taxonomy: TaxonomyName = "mma82") -> int:
     """Find every temporal and schema fault in records: a JSON line each on stdout (file, line, field, fault, value, message),
     a summary on stderr."""
