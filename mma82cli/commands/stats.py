@@ -29,7 +29,12 @@ not tell how long they are, whose time is in no sum.
 """
 
 
-@command(example=EXAMPLE, details=DETAILS)
+@command(
+    example=EXAMPLE,
+    details=DETAILS,
+    takes="id video start end label subject domain split segments duration num_frames fps",
+    writes="table metric value signature",
+)
 def run(
     pipe,
     table: Tables = None,

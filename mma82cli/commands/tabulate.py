@@ -28,7 +28,7 @@ As = Annotated[str, typer.Option("--as", metavar="NAME", show_default=False, hel
 FormatOption = Annotated[Format, typer.Option("--format", help="how to write it")]
 
 
-@command(example=EXAMPLE)
+@command(example=EXAMPLE, takes="metric level value ci sd signature")
 def run(
     pipe, rows: Rows = "domain", columns: Columns = "level,metric", where: Where = None, beside: Beside = None,
     as_: As = None, format: FormatOption = Format.table,

@@ -42,5 +42,11 @@ FIELDS = {
     "agreement": "mean tIoU over the pairs of annotators",
     "cut_from": "where a clip lay in the video that it was cut from: {`video`, `start`, `end`}",
     "status": "`agreed`, `single` or `conflict`",
+    "metric": "name of a figure, as `score` and `stats` write it",
+    "level": "`action`, `body`, or both together",
+    "value": "the figure; a share of 1 where it is one",
+    "ci": "[lower, upper] end of its 95 % interval",
+    "sd": "its standard deviation over runs",
+    "signature": "every choice that changes the figure, version last",
     "tie": "true where the order of annotators in the input decided",
 }

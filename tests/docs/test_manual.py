@@ -38,6 +38,8 @@ def test_rewriting_writes_all_of_it_and_takes_old_pages_away(tmp_path):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_page_tells_all_of_its_command(name):
     command = next(c for c in commands() if c.name == name)
+    told = command.takes or command.adds or command.writes
+    assert told, 'say which fields it takes, adds and writes: @command(takes="…", adds="…", writes="…") (see manual/fields.py)'
     page = FILES[f"share/man/man1/mma82-{name}.1"]
     sections = re.findall(r"^\.SH (.*)", page, re.M)
     assert [s for s in sections if s != "ARGUMENTS"] == [
@@ -48,7 +50,6 @@ def test_a_page_tells_all_of_its_command(name):
         assert option.help.split()[0].strip("'`:;") in page
     unknown = [field for field in (*command.takes, *command.adds) if field not in FIELDS]
     assert not unknown, f"{unknown}: not in mma82cli/manual/fields.py"
-    assert command.takes or command.adds or command.writes, "say which fields it takes, adds or writes in its @command(…)"
 
 
 def test_the_overview_names_every_command_field_and_variable():
