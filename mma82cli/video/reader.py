@@ -21,7 +21,8 @@ LEAD = 1.0  # seconds: a jump lands this much before the clip, so that frames de
 _INDEXED = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # mp4 and mov begin with one of these at byte 4
 
 
-def _micro(seconds: float) -> float:
+def micro(seconds: float) -> float:
+    """A time stamp rounded so that equal ones are equal."""
     return round(seconds, 6)
 
 
@@ -71,13 +72,45 @@ class Video:
         the frames early and quietly: `ended` then says that the file gave no more.
         """
         self._go_to(start)
-        while self._time is not None and (end is None or self._time < _micro(end)):
+        while self._time is not None and (end is None or self._time < micro(end)):
             ok, frame = self._capture.retrieve()
             if not ok:
                 self._time = None
                 return
             yield self._time, frame
             self._grab()
+
+    def times(self, start: float = 0.0, end: float | None = None) -> list[float]:
+        """Time stamps (seconds) of all frames in [start, end): counted by decoding, not read from a header."""
+        self._go_to(start)
+        stamps = []
+        while self._time is not None and (end is None or self._time < micro(end)):
+            stamps.append(self._time)
+            self._grab()
+        return stamps
+
+    def pick(self, wanted, start: float = 0.0, end: float | None = None) -> list[np.ndarray]:
+        """BGR frames (H,W,3) uint8 number `wanted` (ascending, from 0, perhaps repeated) of those in [start, end).
+
+        Frames between are decoded but not converted, and what follows the last one is not touched. Fewer come back
+        where the clip has fewer frames.
+        """
+        self._go_to(start)
+        found: list[np.ndarray] = []
+        index = 0
+        for i, number in enumerate(wanted):
+            if i and number == wanted[i - 1]:
+                found.append(found[-1])
+                continue
+            while index < number and self._time is not None:
+                self._grab()
+                index += 1
+            inside = self._time is not None and (end is None or self._time < micro(end))
+            ok, frame = self._capture.retrieve() if inside else (False, None)
+            if not ok:
+                break
+            found.append(frame)
+        return found
 
     @property
     def ended(self) -> bool:
@@ -105,12 +138,12 @@ class Video:
         time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0 if self._stamped else self._index * step
         if not math.isfinite(time) or time <= self._time:  # a frame without a time stamp comes one step after the last
             time = max(self._time, -step) + step
-        self._time = _micro(time)
+        self._time = micro(time)
         return True
 
     def _go_to(self, start: float) -> None:
         """Makes the frame that was grabbed last the first one at or after `start`."""
-        start = _micro(start)
+        start = micro(start)
         if self._time is not None and 0 <= start - self._time <= NEAR:
             self._forward(start)
             if self._time is not None:
