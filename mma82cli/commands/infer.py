@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, choice, command, torchrun_place
+from mma82cli.commands.options import Cache, Root, choice, command, quiet_decoders, torchrun_place
 from mma82cli.commands.training import Device, DeviceOption, Precision, PrecisionOption
 
 Sampling = choice("recipe", "mmaction2", "pyskl")
@@ -43,15 +43,18 @@ def run(
     taxonomy: TaxonomyName = None,
     layout: LayoutFile = None,
     root: Root = ".",
+    cache: Cache = None,
 ) -> None:
-    """Add a checkpoint's scores to records with keypoints: a probability for each label in id order, the mean over the
-    recipe's test clips, and the name of the taxonomy. keypoints are left out of the output unless they are asked for.
+    """Add a checkpoint's scores to records with keypoints or a video: a probability for each label in id order, of the
+    recipe's test clips together, and the name of the taxonomy. keypoints are left out of the output unless asked for.
 
-    CHECKPOINT is the folder of a run, its best.safetensors or any weights of PoseC3D, mmaction2's and pyskl's too. A clip
-    without a single joint gets the same score for every label, and a warning in the record."""
+    CHECKPOINT is the folder of a run, its best.safetensors or any weights of PoseC3D (mmaction2's and pyskl's too) or of
+    TSM, GC-TSM and MANet, under their authors' names. A clip without a single joint gets the same score for every label,
+    and a warning in the record."""
     from mma82cli.skeleton.layouts import load_layout
     from mma82cli.training.task import Asked
 
+    quiet_decoders()
     rank, world, local = torchrun_place(pipe)
     changes = ({"sampling": sampling.value} if sampling != Sampling.recipe else {}) | ({"clips": clips} if clips else {})
     model, settings, labels, about = _load(checkpoint, recipe, taxonomy, changes)
@@ -63,7 +66,7 @@ def run(
     where = choose_device(device.value, local)
     keep_freed_memory()
     ranks = join(rank, world, where) if world > 1 else Ranks()
-    asked = Asked(labels, layout=layout and load_layout(layout), root=root)
+    asked = Asked(labels, layout=layout and load_layout(layout), root=root, cache=cache)
     dtype = choose_precision(precision.value, where)
     inference = FAMILIES[settings.model].load("inference")(model, settings, about, asked, where, dtype)
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
@@ -105,7 +108,11 @@ class _Stream:
         if not self.ranks.first:
             return
         for i, (line, _) in enumerate(waiting):
-            self.pipe.write(self._enriched(line.record, next(parts[i % self.ranks.world])))
+            answer = next(parts[i % self.ranks.world])
+            if isinstance(answer, dict):
+                self.pipe.write(self._enriched(line.record, answer))
+            else:
+                self.pipe.reject(line, answer)
 
     def _enriched(self, record: dict, answer: dict) -> dict:
         record = {key: value for key, value in record.items() if key not in self.stale}

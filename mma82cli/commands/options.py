@@ -38,6 +38,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an e
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="seed of everything random")]
 TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", help="label set")]
 Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the truth")]
+Cache = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep decoded frames of videos here")]
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="folder that 'video' paths are relative to")]
 
 
@@ -117,6 +118,12 @@ def run_in(pipe, function, options: dict) -> int:
         _abandon(pipe)
         raise
     return status or (1 if pipe.skipped else 0)
+
+
+def quiet_decoders() -> None:
+    """Silences OpenCV and FFmpeg, before they are imported: what they say of a bad file, our one line says too."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 def torchrun_place(pipe) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, Seed, Target, TaxonomyName, command
+from mma82cli.commands.options import Cache, Root, Seed, Target, TaxonomyName, command
 from mma82cli.commands.training import (
     Deterministic,
     Device,
@@ -21,11 +21,12 @@ from mma82cli.commands.training import (
     train,
 )
 
-RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", help="posec3d, posec3d-ntu, posec3d-tiny, or TOML")]
+RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", help="posec3d, posec3d-tiny, gc-tsm, tsm, …, or TOML")]
 LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 
 EXAMPLE = """
 mma82 train-rec --out run --recipe posec3d-tiny skeletons.jsonl > log.jsonl
+mma82 train-rec --out run --recipe gc-tsm --init imagenet --root videos --cache frames clips.jsonl
 torchrun --nproc-per-node 8 -m mma82cli train-rec --out run skeletons.jsonl
 """
 
@@ -48,11 +49,13 @@ def run(
     target: Target = "label",
     layout: LayoutFile = None,
     root: Root = ".",
+    cache: Cache = None,
     deterministic: Deterministic = False,
     seed: Seed = 0,
 ) -> None:
-    """Train a recognition network. In: records with split, label, layout and keypoints; train and val are used. Out: one
-    line an epoch: lr, loss, train_top1 and, of one clip each, val_top1 and val_mca.
+    """Train a recognition network. In: records with split and label, and for posec3d and its kind layout and keypoints, for
+    gc-tsm and its kind video (perhaps start and end); train and val are used. Out: one line an epoch: lr, loss, train_top1
+    and, of one clip each, val_top1 and val_mca.
 
     DIR holds best.safetensors (by val; without val records the last epoch), last.safetensors, recipe.toml and log.jsonl.
     All files are replaced whole, an epoch at a time: a run that was killed goes on with --resume as if it never was."""
@@ -60,7 +63,7 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.task import Asked
 
-    asked = Asked(load_taxonomy(taxonomy), target, layout and load_layout(layout), root)
+    asked = Asked(load_taxonomy(taxonomy), target, layout and load_layout(layout), root, cache)
     wanted = Wanted(
         "train-rec", out, recipe, overrides or [], init, resume, device.value, precision.value, deterministic, seed
     )

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import choice, torchrun_place
+from mma82cli.commands.options import choice, quiet_decoders, torchrun_place
 
 Device = choice("auto", "cpu", "cuda")
 Precision = choice("auto", "float32", "bf16")
 
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for checkpoints, recipe and log")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", show_default=False, help="change a recipe key")]
-Init = Annotated[str, typer.Option("--init", metavar="CKPT", show_default=False, help="start from these weights")]
+Init = Annotated[str, typer.Option("--init", metavar="CKPT", show_default=False, help="start from these weights, or imagenet")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on with the run in DIR, exactly")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto: a GPU where there is one")]
 PrecisionOption = Annotated[Precision, typer.Option("--precision", help="auto: bf16 where the device is fast at it")]
@@ -43,6 +43,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
 
     from mma82cli.training.families import FAMILIES
 
+    quiet_decoders()
     rank, world, local = torchrun_place(pipe)
     settings, folder = _recipe(wanted), Path(wanted.out)
     about = _about(settings, asked, wanted.seed)
@@ -145,13 +146,22 @@ def _check_resumed(folder, about: dict) -> int:
 
 
 def _start_from(pipe, path: str, model, kind: str, labels) -> None:
-    """Fills `model` with the weights at `path`; its last layer stays new where the labels are others."""
-    from mma82cli import models
+    """Fills `model` with the weights at `path`, a file, a run's folder or a public file's name. Its last layer stays new
+    where the labels are others, and so do parts that networks of this kind were first built without."""
+    import os
+
+    from mma82cli import hub, models
     from mma82cli.models import weights
     from mma82cli.taxonomy import from_json
 
+    if not os.path.exists(path) and path in hub.public_files():
+        path = str(hub.fetch(path, pipe.note))
     checkpoint, module = weights.read(path), models.module_of(kind)
     state = dict(models.names_of_ours(module, checkpoint.state))
+    added = [key for key in model.state_dict() if key not in state and getattr(module, "may_be_new", lambda _: False)(key)]
+    if added:
+        pipe.note(f"{path} has no {weights.some(added)}: they start anew")
+        state.update({key: model.state_dict()[key] for key in added})
     head = {key: value for key, value in model.state_dict().items() if key.startswith(module.HEAD)}
     fits = all(key in state and state[key].shape == value.shape for key, value in head.items())
     if not fits or (checkpoint.taxonomy and from_json(checkpoint.taxonomy).names != labels.names):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, TaxonomyName, command
+from mma82cli.commands.options import Root, TaxonomyName, command, quiet_decoders
 
 DETAILS = """
 Of a record by itself: missing, wrong-type, unknown-split, negative-time, end-not-after-start, beyond-duration,
@@ -65,10 +65,7 @@ def run(pipe, media: MediaOption = False, root: Root = ".", taxonomy: TaxonomyNa
 
 
 def _media(root: str):
-    import os
-
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what the decoder says of a bad file, the fault says too
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    quiet_decoders()
     from mma82cli.validation.media import Media
 
     return Media(root)

@@ -8,8 +8,9 @@ from importlib import import_module
 #   recognises(state) -> bool                                    whether the tensors are its model's
 #   from_state(state, path, recipe, carried, **sizes) -> model   a model of the sizes that they show, not yet filled
 #   renamed(state) -> state                                      (optional) peers' names of weights to ours
+#   may_be_new(key) -> bool                                      (optional) parts that a pretrained network may lack
 #   HEAD                                                         what the keys of the layer with the labels begin with
-MODELS = {"posec3d": "posec3d", "adatad": "adatad", "videomae": "videomae"}  # a recipe's `model`: module
+MODELS = {"posec3d": "posec3d", "gc-tsm": "gc_tsm", "adatad": "adatad", "videomae": "videomae"}  # a recipe's `model`: module
 
 
 def load(path, recipe: str | None = None, device="cpu", **sizes):

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mma82cli.models.gc_tsm_weights import HEAD, recognises, renamed
+from mma82cli.models.gc_tsm_weights import HEAD, may_be_new, recognises, renamed
 from mma82cli.records import DataError
 
-__all__ = ["HEAD", "GCTSM", "Dims", "fold", "from_state", "recognises", "renamed"]
+__all__ = ["HEAD", "GCTSM", "Dims", "fold", "from_state", "may_be_new", "recognises", "renamed"]
 
 EXPANSION = 4  # of a bottleneck's last 1x1 kernel
 GATES = 4

@@ -40,6 +40,11 @@ def _ours(key: str) -> str:
     return key
 
 
+def may_be_new(key: str) -> bool:
+    """Gates and squeezes: an ImageNet ResNet has none."""
+    return re.search(r"\.(eft\d|fcce)\.", key) is not None
+
+
 def recognises(state: dict[str, Tensor]) -> bool:
     """Whether these are a ResNet of bottlenecks on RGB pictures, under any of the names."""
     state = renamed(state)

@@ -28,4 +28,5 @@ FAMILIES = {
     "posec3d": Family(
         "train-rec", "skeleton.recipe:PoseC3DRecipe", "skeleton.data:SkeletonData", "skeleton.inference:SkeletonInference"
     ),
+    "gc-tsm": Family("train-rec", "rgb.recipe:GcTsmRecipe", "rgb.data:RgbData", "rgb.inference:RgbInference"),
 }

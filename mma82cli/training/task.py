@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from mma82cli.records import DataError
     from mma82cli.skeleton.layouts import Layout
     from mma82cli.taxonomy import Taxonomy
     from mma82cli.training.recipe import Recipe
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person says of the records: label set, the truth's field, joint set (None: the first record's), and the
-    folder that videos are relative to."""
+    """What a person says of the records: label set, the truth's field, joint set (None: the first record's), the folder
+    that videos are relative to, and the one that their frames are kept in (None: they are not)."""
 
     labels: Taxonomy
     target: str = "label"
     layout: Layout | None = None
     root: str = "."
+    cache: str | None = None
 
 
 class Data:
@@ -132,6 +134,14 @@ class Inference:
         """What the call needs of a record. Raises DataError where it is wrong."""
         raise NotImplementedError
 
-    def __call__(self, items: list) -> list[dict]:
-        """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list)."""
+    def __call__(self, items: list) -> list[dict | DataError]:
+        """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list). In
+        place of a dict there may be the DataError of an item that turns out bad."""
         raise NotImplementedError
+
+
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> dict:
+    """Label ids (N,) -> {"val_top1", "val_mca"}, the latter the mean recall of the classes that occur in `labels`."""
+    hits = predicted == labels
+    recalls = [hits[labels == label].mean() for label in np.unique(labels)]
+    return {"val_top1": round(float(hits.mean()), 6), "val_mca": round(float(np.mean(recalls)), 6)}

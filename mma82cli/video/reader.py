@@ -173,19 +173,3 @@ class Video:
                 return True
         self._restart()
         return False
-
-
-class Reader:
-    """Opens videos by path and keeps the last one open, since clips of one video come one after the other."""
-
-    def __init__(self):
-        self._video: Video | None = None
-
-    def open(self, path: str) -> Video:
-        """The video at `path`. Raises DataError where it can't be read."""
-        if self._video is None or self._video.path != path:
-            if self._video is not None:
-                self._video.close()
-            self._video = None
-            self._video = Video(path)
-        return self._video

@@ -14,7 +14,7 @@ from mma82cli.training.skeleton.batches import channels, train_batch
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.predict import Predictor
 from mma82cli.training.skeleton.recipe import PoseC3DRecipe
-from mma82cli.training.task import Task
+from mma82cli.training.task import Task, accuracy
 
 
 def make_model(recipe: PoseC3DRecipe, layout: Layout, classes: int, seed: int = 0) -> PoseC3D:
@@ -55,10 +55,3 @@ class SkeletonTask(Task):
         """One clip a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.recipe, self.layout, self.device, self.dtype, num_clips=1)
         return accuracy(predict.all(self.val).argmax(1), self.val.labels.cpu().numpy())
-
-
-def accuracy(predicted: np.ndarray, labels: np.ndarray) -> dict:
-    """Label ids (N,) -> {"val_top1", "val_mca"}, the latter the mean recall of the classes that occur in `labels`."""
-    hits = predicted == labels
-    recalls = [hits[labels == label].mean() for label in np.unique(labels)]
-    return {"val_top1": round(float(hits.mean()), 6), "val_mca": round(float(np.mean(recalls)), 6)}

@@ -1,0 +1,39 @@
+"""Cut, resized and mirrored frames as one array, and the numbers a network reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in [0, 1], R, G and B
+
+
+def cut(frames: list[np.ndarray], box: tuple[int, int, int, int], size: int, flip: bool = False) -> np.ndarray:
+    """The part `box` (x, y, width, height) of each BGR frame, perhaps mirrored -> RGB uint8 (T, size, size, 3)."""
+    x, y, width, height = box
+    out = np.empty((len(frames), size, size, 3), np.uint8)
+    for i, frame in enumerate(frames):
+        if i and frame is frames[i - 1]:
+            out[i] = out[i - 1]
+            continue
+        part = frame[y : y + height, x : x + width]
+        if part.shape[:2] != (size, size):
+            area = min(width, height) > 2 * size
+            part = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+        if flip:
+            part = cv2.flip(part, 1)
+        cv2.cvtColor(part, cv2.COLOR_BGR2RGB, dst=out[i])
+    return out
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """RGB uint8 (B, T, H, W, 3) -> float32 (B, T, 3, H, W), channels-last in memory as it was."""
+    import torch
+
+    mean, std = (255 * torch.tensor(values, device=pictures.device) for values in (MEAN, STD))
+    return ((pictures - mean) / std).movedim(-1, 2)

@@ -1,0 +1,59 @@
+"""Frames of clips as batches: sampled, cut, resized, mirrored."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mma82cli.rgb import crops, sampling
+from mma82cli.rgb.pictures import cut
+from mma82cli.training.rgb.recipe import GcTsmRecipe
+from mma82cli.video import Clip
+
+
+def train_clip(source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.Generator) -> np.ndarray:
+    """A clip as training sees it, drawn with `rng` -> RGB uint8 (T, size, size, 3)."""
+    draw = sampling.dense_train_indices if recipe.sampling == "dense" else sampling.train_indices
+    frames = _frames(source, clip, lambda count: draw(count, recipe.frames, rng))
+    height, width = frames[0].shape[:2]
+    box = crops.random_box(width, height, recipe.size, recipe.crop_scales, rng)
+    return cut(frames, box, recipe.size, flip=rng.random() < recipe.flip)
+
+
+def test_clip(source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops: int) -> np.ndarray:
+    """The views that a clip is tested by -> RGB uint8 (views, T, test_size, test_size, 3)."""
+
+    def runs(count: int) -> np.ndarray:
+        if recipe.sampling == "dense" and num_clips > 1:
+            return sampling.dense_test_indices(count, recipe.frames).ravel()
+        return sampling.test_indices(count, recipe.frames, num_clips).ravel()
+
+    frames = _frames(source, clip, runs)
+    height, width = frames[0].shape[:2]
+    views = [
+        cut(frames[start : start + recipe.frames], box, recipe.test_size)
+        for start in range(0, len(frames), recipe.frames)
+        for box in crops.test_boxes(width, height, recipe.test_size, num_crops)
+    ]
+    return np.stack(views)
+
+
+test_clip.__test__ = False  # no test case, whatever its name tells pytest
+
+
+def tensor(pictures: list[np.ndarray], device) -> Tensor:
+    """Arrays of equal shape, stacked, on the device."""
+    batch = torch.from_numpy(np.stack(pictures))
+    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
+
+
+def _frames(source, clip: Clip, choose) -> list[np.ndarray]:
+    """The frames that `choose(count)` asks for, in that order."""
+    for _ in range(2):  # a damaged file gives fewer than its packets promised, and is then counted anew
+        wanted = choose(source.count(clip))
+        numbers, places = np.unique(wanted, return_inverse=True)
+        found = source.pick(clip, numbers.tolist())
+        if len(found) == len(numbers):
+            break
+    return [found[place] for place in np.minimum(places, len(found) - 1)]

@@ -1,0 +1,98 @@
+"""Records of videos into clips, and clips into a task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from mma82cli.records import DataError, optional_span, text, wrong
+from mma82cli.training.task import Asked, Data
+from mma82cli.video import Clip, Frames
+from mma82cli.video.cache import Cache
+
+TRIED = 8  # packs that are made to tell the size of all
+
+
+class Labelled(NamedTuple):
+    """A clip and its label's id."""
+
+    clip: Clip
+    label: int
+
+
+def clip_of(record: dict, root: str) -> Clip:
+    """The clip that a record means. Raises DataError where its file is missing."""
+    name = text(record, "video")
+    path = os.path.join(root, name) if root != "." else name
+    if not os.path.isfile(path):
+        raise wrong("video", name, f"a file; there is no {path} (--root)")
+    return Clip(path, *optional_span(record))
+
+
+class RgbData(Data):
+    """The clips of train and val, by reference."""
+
+    def __init__(self, recipe, asked: Asked):
+        super().__init__(recipe, asked)
+        self.source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
+
+    def add(self, record: dict, split: str) -> None:
+        """Keeps where a record's frames are, and its label."""
+        label = self.asked.labels.id(record.get(self.asked.target), self.asked.target)
+        self.splits[split].append(Labelled(clip_of(record, self.asked.root), label))
+
+    def complete(self, tell: Callable[[str], object]) -> None:
+        """Fills the cache, if there is one."""
+        train = self.splits["train"]
+        if not train:
+            raise DataError("no train records with videos in the input; expected some with \"split\":\"train\"")
+        if self.recipe.gate_div and len(train) < 2:
+            raise DataError("one train record in the input; expected at least 2: the gates' batch norm compares clips")
+        if isinstance(self.source, Cache):
+            fill(self.source, [kept.clip for split in self.splits.values() for kept in split], tell)
+
+    def model(self, seed: int):
+        """A new network of the recipe's sizes."""
+        from mma82cli.training.rgb.task import make_model
+
+        return make_model(self.recipe, len(self.asked.labels), seed)
+
+    def task(self, device, dtype):
+        """See `Data`."""
+        from mma82cli.training.rgb.task import RgbTask
+
+        return RgbTask(self.recipe, self.source, self.splits["train"], self.splits["val"], device, dtype)
+
+
+def fill(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> None:
+    """Makes the packs that are missing, a video a core; first tells how much room they will take.
+
+    Raises one DataError that names the videos that can't be read.
+    """
+    missing = cache.missing(dict.fromkeys(clips))
+    if not missing:
+        return
+    ahead = os.getpid() % len(missing)  # each process begins elsewhere: several share the work
+    missing = missing[ahead:] + missing[:ahead]
+    faults: list[str] = []
+
+    def make(clip: Clip) -> int:
+        try:
+            return cache.make(clip)
+        except DataError as error:
+            faults.append(str(error))
+            return 0
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tried = [size for size in pool.map(make, missing[:: -(-len(missing) // TRIED)]) if size]
+        if tried:
+            size = len(missing) * sum(tried) / len(tried) / 1e6
+            tell(f"{len(missing)} clips go into {cache.folder}, about {size:,.0f} MB")
+        for _ in pool.map(make, missing):
+            pass
+    if faults:
+        faults = list(dict.fromkeys(faults))
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise DataError(f"{len(faults)} of {len(missing)} clips can't be read: {faults[0]}{more}")

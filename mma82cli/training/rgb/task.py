@@ -1,0 +1,80 @@
+"""GC-TSM on clips of video, as the loop trains it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from mma82cli.models.gc_tsm import GCTSM
+from mma82cli.records import DataError
+from mma82cli.rgb.pictures import normalise
+from mma82cli.training.device import autocast
+from mma82cli.training.rgb.batches import tensor, train_clip
+from mma82cli.training.rgb.predict import Predictor
+from mma82cli.training.rgb.recipe import GcTsmRecipe
+from mma82cli.training.task import Task, accuracy
+
+
+def make_model(recipe: GcTsmRecipe, classes: int, seed: int = 0) -> GCTSM:
+    """A new network of the recipe's sizes, initialised by `seed`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return GCTSM(
+            num_classes=classes, base_channels=recipe.base_channels, stage_blocks=recipe.stage_blocks,
+            shift_div=recipe.shift_div, gate_div=recipe.gate_div, squeeze_div=recipe.squeeze_div, dropout=recipe.dropout,
+        )  # fmt: skip
+
+
+class RgbTask(Task):
+    """Labelled clips `train` and `val` (perhaps empty), whose frames `source` gives."""
+
+    def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
+        super().__init__(recipe, len(train), bool(val))
+        self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """See `Task`. A clip that would be alone in the last step, where the gates can't learn from it, sits out the epoch."""
+        order = super().order(rng)
+        lonely = self.recipe.gate_div and len(order) % self.recipe.batch_size == 1
+        return order[:-1] if lonely else order
+
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        """The clips `rows`, drawn with `rng` -> RGB uint8 (T, size, size, 3) each."""
+        return [train_clip(self.source, self.train[row].clip, self.recipe, rng) for row in rows]
+
+    def part_loss(self, network: GCTSM, rows: np.ndarray, rng: np.random.Generator, scratch):
+        """Mean cross-entropy of the clips `rows`, and how many are right."""
+        recipe = self.recipe
+        frames = normalise(tensor(self.load(rows, rng), self.device))
+        with autocast(self.device, self.dtype):
+            features = network.features(frames)  # (B, T, C)
+        features = features.float()
+        kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
+        logits = network.fc((features * torch.from_numpy(kept).to(features)).mean(1))
+        labels = torch.tensor([self.train[row].label for row in rows], device=self.device)
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        return loss, {"hits": (logits.argmax(1) == labels).sum()}
+
+    def validate(self, model: GCTSM) -> dict:
+        """One view a record -> {"val_top1", "val_mca"}."""
+        predict = Predictor(model, self.recipe, self.source, self.device, self.dtype, views=False)
+        scores = list(predict([kept.clip for kept in self.val]))
+        for answer in scores:
+            if isinstance(answer, DataError):
+                raise answer
+        return accuracy(np.argmax(scores, 1), np.array([kept.label for kept in self.val]))
+
+    def parameter_groups(self, model: GCTSM) -> list[dict]:
+        """The authors' groups: gates and head learn faster, biases twice as fast, and only kernels decay."""
+        recipe = self.recipe
+        groups: dict[tuple[float, float], list] = {}
+        for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            scale = recipe.gate_lr if ".eft" in name else recipe.head_lr if name.startswith("fc.") else 1.0
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            if name == "fc.bias":
+                scale *= recipe.bias_lr
+            groups.setdefault((scale, decay), []).append(parameter)
+        return [{"params": members, "lr_scale": scale, "weight_decay": decay} for (scale, decay), members in groups.items()]

@@ -1,0 +1,113 @@
+"""Packs of JPEGs, one a clip: a training that sees each clip fifty times decodes its video once.
+
+A pack is named after all that its frames depend on: the file's path, size and time, the clip's bounds, the frames' size
+and quality. It appears whole or not at all, so that any number of processes can make and read packs in one folder.
+
+    "mma82jpg" | frames N, 8 bytes | N + 1 offsets into the file, 8 bytes each | JPEG | JPEG | …          (little-endian)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mma82cli.records import DataError
+from mma82cli.video.clips import Clip, Frames
+
+MAGIC = b"mma82jpg"
+QUALITY = 95
+SUFFIX = ".jpegs"
+
+
+class Cache:
+    """Frames of clips by number, as `Frames` gives them, from packs in `folder`, which are made where they are missing."""
+
+    def __init__(self, folder: str | os.PathLike, side: int):
+        self.folder, self.frames = Path(folder), Frames(side)
+        self._offsets: dict[Clip, tuple[Path, np.ndarray]] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{self.folder}: {error.strerror}; expected a folder for decoded frames") from None
+
+    @property
+    def side(self) -> int:
+        """The frames' shorter side in pixels."""
+        return self.frames.side
+
+    def path(self, clip: Clip) -> Path:
+        """Where the clip's pack is or will be. Raises DataError where its video is missing."""
+        try:
+            about = os.stat(clip.path)
+        except OSError as error:
+            raise DataError(f"{clip.path}: {error.strerror}") from None
+        file = [os.path.realpath(clip.path), about.st_size, about.st_mtime_ns]
+        key = json.dumps([1, *file, clip.start, clip.end, self.side, QUALITY])
+        return self.folder / (hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + SUFFIX)
+
+    def count(self, clip: Clip) -> int:
+        """See `Frames.count`."""
+        return len(self._pack(clip)[1]) - 1
+
+    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
+        """See `Frames.pick`."""
+        path, offsets = self._pack(clip)
+        found: dict[int, np.ndarray] = {}
+        with path.open("rb") as file:
+            for number in wanted:
+                if number not in found:
+                    file.seek(offsets[number])
+                    data = np.frombuffer(file.read(offsets[number + 1] - offsets[number]), np.uint8)
+                    found[number] = cv2.imdecode(data, cv2.IMREAD_COLOR)
+                if found[number] is None:
+                    raise DataError(f"{path}: a damaged pack of {clip}; remove it, and it is made anew")
+        return [found[number] for number in wanted]
+
+    def make(self, clip: Clip) -> int:
+        """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError."""
+        path = self.path(clip)
+        if not path.exists():
+            pictures = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1] for frame in self.frames.all(clip)]
+            sizes = [len(picture) for picture in pictures]
+            start = len(MAGIC) + 8 * (len(sizes) + 2)
+            offsets = np.concatenate(([start], start + np.cumsum(sizes)))
+            head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes()
+            self._write(path, head + b"".join(picture.tobytes() for picture in pictures))
+        return path.stat().st_size
+
+    def missing(self, clips) -> list[Clip]:
+        """Those of the clips that have no pack yet."""
+        return [clip for clip in clips if not self.path(clip).exists()]
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = None
+        try:
+            handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except OSError as error:
+            if temporary and os.path.exists(temporary):
+                os.unlink(temporary)
+            raise DataError(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
+
+    def _pack(self, clip: Clip) -> tuple[Path, np.ndarray]:
+        """The pack's path, and where its JPEGs begin and the last one ends."""
+        if clip not in self._offsets:
+            self.make(clip)
+            path = self.path(clip)
+            with path.open("rb") as file:
+                head = file.read(len(MAGIC) + 8)
+                count = int.from_bytes(head[len(MAGIC) :], "little")
+                offsets = np.frombuffer(file.read(8 * (count + 1)), "<i8") if head.startswith(MAGIC) and count < 1 << 30 else ()
+            if not len(offsets) or len(offsets) != count + 1 or offsets[-1] != path.stat().st_size:
+                raise DataError(f"{path}: a damaged pack of {clip}; remove it, and it is made anew")
+            self._offsets[clip] = path, offsets
+        return self._offsets[clip]

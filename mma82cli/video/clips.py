@@ -1,0 +1,81 @@
+"""A few frames of many clips, made small: straight from the video files, or from packs that were made of them (`cache`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mma82cli.records import DataError
+from mma82cli.video.opening import Readers
+from mma82cli.video.reader import Video
+
+
+class Clip(NamedTuple):
+    """The frames of the file `path` from `start` to before `end` (seconds; None: to its end)."""
+
+    path: str
+    start: float = 0.0
+    end: float | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.end is None else f"{self.path} from {self.start:g} to {self.end:g} s"
+
+
+def shrink(frame: np.ndarray, side: int) -> np.ndarray:
+    """`frame` (H, W, 3) with its shorter side `side` pixels long, smaller or larger than it was.
+
+    Each pixel is the mean of those it stands for (INTER_AREA). Beyond twice as small that mean is taken over every
+    second row and column or so, which costs a sixth and can hardly be seen.
+    """
+    height, width = frame.shape[:2]
+    shorter = min(height, width)
+    size = (round(width * side / shorter), round(height * side / shorter))
+    if shorter == side:
+        return frame
+    if shorter < side:
+        return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+    if shorter > 2 * side:
+        frame = cv2.resize(frame, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
+
+class Frames:
+    """Frames of clips by number, their shorter side `side` pixels long, decoded anew each time. Threads may share it."""
+
+    def __init__(self, side: int):
+        self.side = side
+        self._readers = Readers()
+        self._counts: dict[Clip, int] = {}  # a clip is counted, by decoding it to its end, when it is met first
+
+    def count(self, clip: Clip) -> int:
+        """How many frames the clip has. Raises DataError where that is none, or the file can't be read."""
+        if clip not in self._counts:
+            self._counts[clip] = _some(clip, len(self._readers.open(clip.path).times(clip.start, clip.end)))
+        return self._counts[clip]
+
+    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
+        """The frames number `wanted` (ascending, from 0), each (h, w, 3) BGR uint8.
+
+        Fewer come back where the file is damaged and the clip was counted by its packets: it is counted anew then.
+        """
+        found = self._readers.open(clip.path).pick(wanted, clip.start, clip.end)
+        if len(found) < len(wanted):
+            self._counts[clip] = _some(clip, len(Video(clip.path).times(clip.start, clip.end)))
+        small: list[np.ndarray] = []
+        for i, frame in enumerate(found):
+            small.append(small[-1] if i and frame is found[i - 1] else shrink(frame, self.side))
+        return small
+
+    def all(self, clip: Clip) -> list[np.ndarray]:
+        """All frames of the clip, each (h, w, 3) BGR uint8. Raises DataError as `count` does."""
+        frames = [shrink(frame, self.side) for _, frame in self._readers.open(clip.path).frames(clip.start, clip.end)]
+        _some(clip, len(frames))
+        return frames
+
+
+def _some(clip: Clip, count: int) -> int:
+    if count == 0:
+        raise DataError(f"{clip}: not one frame can be decoded there; expected some")
+    return count

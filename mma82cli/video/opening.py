@@ -1,0 +1,60 @@
+"""Which of the two readers a file is opened with, and which files stay open."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from mma82cli.video.reader import Video
+
+if TYPE_CHECKING:
+    from mma82cli.video.packets import PacketVideo
+
+
+@lru_cache(maxsize=1)
+def has_pyav() -> bool:
+    """Whether `mma82[fast]` is installed."""
+    return find_spec("av") is not None
+
+
+def open_video(path: str) -> Video | PacketVideo:
+    """The video at `path`, through PyAV where that is installed and does better. Raises DataError where it can't be read."""
+    if has_pyav():
+        from mma82cli.video.packets import PacketVideo, Unsuited
+
+        try:
+            return PacketVideo(path)
+        except Unsuited:
+            pass
+    return Video(path)
+
+
+class Reader:
+    """Opens videos by path and keeps the last one open, since clips of one video come one after the other."""
+
+    def __init__(self):
+        self._video: Video | PacketVideo | None = None
+
+    def open(self, path: str) -> Video | PacketVideo:
+        """The video at `path`. Raises DataError where it can't be read."""
+        if self._video is None or self._video.path != path:
+            if self._video is not None:
+                self._video.close()
+            self._video = None
+            self._video = open_video(path)
+        return self._video
+
+
+class Readers:
+    """A reader for each thread that asks: decoders run side by side, each on one thread of its own."""
+
+    def __init__(self):
+        self._own = threading.local()
+
+    def open(self, path: str) -> Video | PacketVideo:
+        """See `Reader.open`."""
+        if not hasattr(self._own, "reader"):
+            self._own.reader = Reader()
+        return self._own.reader.open(path)
