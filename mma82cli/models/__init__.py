@@ -10,7 +10,9 @@ from importlib import import_module
 #   renamed(state) -> state                                      (optional) peers' names of weights to ours
 #   may_be_new(key) -> bool                                      (optional) parts that a pretrained network may lack
 #   HEAD                                                         what the keys of the layer with the labels begin with
-MODELS = {"posec3d": "posec3d", "gc-tsm": "gc_tsm", "adatad": "adatad", "videomae": "videomae"}  # a recipe's `model`: module
+MODELS = {  # a recipe's `model`: module
+    "posec3d": "posec3d", "stgcn": "stgcn", "gc-tsm": "gc_tsm", "adatad": "adatad", "videomae": "videomae",
+}  # fmt: skip
 
 
 def load(path, recipe: str | None = None, device="cpu", **sizes):

@@ -185,6 +185,15 @@ class PoseC3D(nn.Module):
         nn.init.normal_(self.cls_head.fc_cls.weight, std=0.01)
         nn.init.zeros_(self.cls_head.fc_cls.bias)
 
+    @property
+    def reads(self) -> int:
+        """Joints, or limbs, that it has a channel for."""
+        return self.dims.in_channels
+
+    def pooled(self, heatmaps: Tensor) -> Tensor:
+        """(B, V, T, H, W) -> float32 (B, dims.features): the mean of the features over frames and places."""
+        return self.backbone(heatmaps).float().mean((2, 3, 4))
+
     def features(self, heatmaps: Tensor) -> Tensor:
         """(B, V, T, H, W) -> (B, C, T', H/8, W/8), C = dims.features."""
         return self.backbone(heatmaps)

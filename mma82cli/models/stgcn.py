@@ -10,13 +10,20 @@ of joints another, without a copy. N counts persons: B clips of M.
 
 from __future__ import annotations
 
+import copy
+import re
 from collections import deque
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mma82cli.models.weights import some
+from mma82cli.records import DataError
+
+HEAD = "cls_head."  # what the keys of the last layer begin with
 STREAMS = 9  # numbers a joint: x, y, score; bone x, y; motion of the joint x, y; motion of the bone x, y
 GRAPHS = 3  # a joint itself, its neighbours nearer the middle, those farther out
 
@@ -208,6 +215,16 @@ class STGCN(nn.Module):
         self.cls_head = Head(self.dims)
         self.initialise()
 
+    @property
+    def num_classes(self) -> int:
+        """Labels that it scores."""
+        return self.dims.num_classes
+
+    @property
+    def reads(self) -> int:
+        """Joints that it knows."""
+        return self.dims.joints
+
     def initialise(self) -> None:
         """He's initialisation (fan out), a small last layer."""
         for module in self.modules():
@@ -216,7 +233,7 @@ class STGCN(nn.Module):
         nn.init.normal_(self.cls_head.fc_cls.weight, std=0.01)
         nn.init.zeros_(self.cls_head.fc_cls.bias)
 
-    def features(self, joints: Tensor) -> Tensor:
+    def pooled(self, joints: Tensor) -> Tensor:
         """(B, M, T, V, 3) -> (B, C), C = dims.channels[-1]: the mean over frames, joints, and the persons that are there."""
         batch, persons = joints.shape[:2]
         pooled = self.backbone(joints.flatten(0, 1)).mean((2, 3)).view(batch, persons, -1)
@@ -227,4 +244,45 @@ class STGCN(nn.Module):
 
     def forward(self, joints: Tensor) -> Tensor:
         """(B, M, T, V, 3) -> (B, num_classes)."""
-        return self.cls_head(self.features(joints))
+        return self.cls_head(self.pooled(joints))
+
+
+def fold(model: STGCN) -> STGCN:
+    """A copy for inference with batch norm folded into the convolution before it, wherever there is nothing between them.
+
+    Its logits are the model's in eval mode, but for rounding. It cannot be trained, and its keys differ.
+    """
+    folded = copy.deepcopy(model).eval().requires_grad_(False)
+    for module in folded.modules():
+        if isinstance(module, TemporalConv):
+            module.enter, module.enter_bn = fuse_conv_bn_eval(module.enter, module.enter_bn), nn.Identity()
+        elif isinstance(module, (Block, GraphConv)) and module.down is not None:
+            module.down = fuse_conv_bn_eval(*module.down)
+    return folded
+
+
+def recognises(state: dict[str, Tensor]) -> bool:
+    """Whether these are the weights of an ST-GCN of ours."""
+    return "backbone.blocks.0.graph.graphs" in state
+
+
+def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carried: dict | None = None, **sizes) -> STGCN:
+    """An ST-GCN of the sizes that `state` shows, not yet filled. Dilations don't show: they are those of the recipe carried,
+    else 1, 2, 3, …. `sizes` override. Raises DataError where it is no ST-GCN."""
+    carried = carried or {}
+    widths, branches = {}, set()
+    for key, value in state.items():
+        if found := re.fullmatch(r"backbone\.blocks\.(\d+)\.time\.bn\.weight", key):
+            widths[int(found[1])] = len(value)
+        elif found := re.match(r"backbone\.blocks\.0\.time\.branches\.(\d+)\.", key):
+            branches.add(int(found[1]))
+    graphs, last = state.get("backbone.blocks.0.graph.graphs"), state.get("cls_head.fc_cls.weight")
+    if graphs is None or last is None or not branches or sorted(widths) != list(range(len(widths))):
+        expected = "backbone.blocks.0.graph.graphs [3,V,V], backbone.blocks.0.time…, cls_head.fc_cls.weight"
+        raise DataError(f"{path}: not an ST-GCN (holds {some(list(state))}); expected {expected}")
+    shown = {
+        "joints": graphs.shape[-1], "num_classes": len(last), "channels": [widths[i] for i in sorted(widths)],
+        "dilations": carried.get("dilations") or range(1, len(branches) + 1),
+    }  # fmt: skip
+    dropout = {"dropout": float(carried["dropout"])} if "dropout" in carried else {}
+    return STGCN(**{**shown, **dropout, **sizes})

@@ -75,27 +75,30 @@ def centre_crop(points: Tensor, shapes: Tensor, size: int) -> tuple[Tensor, Tens
     return crop(points, torch.cat((start, start + size), 1))
 
 
-def random_crop_boxes(shapes: np.ndarray, source, offset=None, area=AREA, aspect=ASPECT) -> np.ndarray:
-    """Boxes (B, 4), x1, y1, x2, y2, of a drawn area and proportion, anywhere in pictures of `shapes` (B, 2); 10 tries.
+def draw_crops(batch: int, source, area=AREA, aspect=ASPECT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `crop_boxes` needs of chance for `batch` clips: proportions and areas (B, ATTEMPTS), and places (B, 2) in [0, 1).
 
-    `source` is a numpy Generator or RandomState; `offset(high)` draws integers 0..high inclusive, elementwise (by
-    default out of `source`): the peers take these from Python's own generator, x before y.
+    `source` is a numpy Generator or RandomState, and drawn from as the peers do (who take places from Python's own).
     """
-    shapes = np.asarray(shapes, np.int64)
-    draw = (len(shapes), ATTEMPTS)
+    draw = (batch, ATTEMPTS)
     aspects = np.exp(source.uniform(*np.log(aspect), size=draw))
-    areas = source.uniform(*area, size=draw) * shapes.prod(1)[:, None]
-    tried = np.stack((np.round(np.sqrt(areas / aspects)), np.round(np.sqrt(areas * aspects))), -1).astype(np.int64)
-    fits = (tried <= shapes[:, None]).all(-1)  # (B, attempts)
-    some = fits.any(1)
-    size = tried[np.arange(len(shapes)), fits.argmax(1)]
-    size[~some] = shapes[~some].min(1, keepdims=True)
-    if offset is None:
-        integers = source.integers if hasattr(source, "integers") else source.randint
-        offset = lambda high: integers(high + 1)  # noqa: E731
-    room = shapes - size
-    start = np.where(some[:, None], offset(room[:, ::-1]), room[:, ::-1] // 2)
-    return np.concatenate((start, start + size[:, ::-1]), 1)
+    areas = source.uniform(*area, size=draw)
+    return aspects, areas, source.uniform(size=(batch, 2))
+
+
+def crop_boxes(shapes: Tensor, aspects: Tensor, areas: Tensor, places: Tensor) -> Tensor:
+    """Boxes (B, 4), x1, y1, x2, y2, in pictures of `shapes` (B, 2): of a drawn share of the area and proportion, the first of
+    ATTEMPTS that fits; else the largest square, in the middle. `places` says how far right and down of the room there is.
+    """
+    sides = torch.stack(((areas / aspects), (areas * aspects)), -1) * shapes.prod(1).double()[:, None, None]
+    tried = sides.sqrt().round().long()  # (B, attempts, 2), height and width
+    fits = (tried <= shapes[:, None]).all(-1)
+    some = fits.any(1, keepdim=True)
+    first = fits.int().argmax(1)[:, None, None].expand(-1, 1, 2)
+    size = torch.where(some, tried.gather(1, first)[:, 0], shapes.amin(1, keepdim=True))
+    room = (shapes - size).flip(1)  # x, y
+    start = torch.where(some, (places * (room + 1)).long(), room // 2)
+    return torch.cat((start, start + size.flip(1)), 1)
 
 
 def flip(points: Tensor, shapes: Tensor, mirrored: list[int], which: Tensor) -> Tensor:

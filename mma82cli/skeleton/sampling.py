@@ -15,13 +15,21 @@ TEST_SEED = 255
 PEERS = ("mmaction2", "pyskl")
 
 
-def train_indices(num_frames: int, clip_len: int, source) -> np.ndarray:
-    """A clip drawn for training -> int64 (clip_len,), each in 0..num_frames-1.
+def train_indices(num_frames: np.ndarray, clip_len: int, rng: np.random.Generator, time_crop: float = 0.0) -> np.ndarray:
+    """A clip drawn for training of each video: num_frames (B,) -> int64 (B, clip_len), each in 0..num_frames-1.
 
-    `source` is a numpy Generator, or a RandomState (which draws as the peers do).
+    It is taken from a part of the video that is shorter by `time_crop` of it at most.
     """
-    start = int(_draw(source, num_frames)) if num_frames < clip_len else None
-    return _clip(num_frames, clip_len, start, source)
+    batch = len(num_frames)
+    kept = np.maximum(1, np.round(num_frames * (1 - time_crop * rng.random(batch)))).astype(np.int64)[:, None]
+    before = (rng.random((batch, 1)) * (num_frames[:, None] - kept + 1)).astype(np.int64)
+    chance, step = rng.random((batch, clip_len + 1)), np.arange(clip_len)
+    round_and_round = ((chance[:, :1] * kept).astype(np.int64) + step) % kept
+    gaps = chance.argsort(1).argsort(1) < kept - clip_len  # kept - clip_len of them, anywhere
+    starts = np.arange(clip_len + 1) * kept // clip_len
+    one_a_part = starts[:, :-1] + (chance[:, :-1] * np.diff(starts)).astype(np.int64)
+    long = np.where(kept < 2 * clip_len, step + np.cumsum(gaps, 1)[:, :-1], one_a_part)
+    return before + np.where(kept < clip_len, round_and_round, long)
 
 
 def test_indices(num_frames: int, clip_len: int = 32, num_clips: int = 1, peer: str = "mmaction2") -> np.ndarray:
@@ -37,24 +45,22 @@ def test_indices(num_frames: int, clip_len: int = 32, num_clips: int = 1, peer: 
         if peer == "pyskl":
             source.random_sample()  # the ratio of the video that a clip covers, always 1 here
         start = i if num_frames < num_clips else i * num_frames // num_clips
-        clips.append(_clip(num_frames, clip_len, start, source))
+        clips.append(one_clip(num_frames, clip_len, source, start))
     return np.stack(clips)
 
 
 test_indices.__test__ = False  # no test case, whatever its name tells pytest
 
 
-def _clip(num_frames: int, clip_len: int, start, source) -> np.ndarray:
-    """One clip; `start` is its first frame where the video is shorter than the clip."""
+def one_clip(num_frames: int, clip_len: int, source: np.random.RandomState, start: int | None = None) -> np.ndarray:
+    """A clip with the peers' draws out of `source` -> int64 (clip_len,). `start` is its first frame where the video is
+    shorter than the clip (None: drawn too, as the peers do in training)."""
     if num_frames < clip_len:
+        start = source.randint(num_frames) if start is None else start
         return (start + np.arange(clip_len)) % num_frames
     if num_frames < 2 * clip_len:
         gaps = np.zeros(clip_len + 1, np.int64)
         gaps[source.choice(clip_len + 1, num_frames - clip_len, replace=False)] = 1
         return np.arange(clip_len) + np.cumsum(gaps)[:-1]
     starts = np.arange(clip_len + 1) * num_frames // clip_len
-    return starts[:-1] + _draw(source, np.diff(starts))
-
-
-def _draw(source, high):
-    return source.integers(high) if hasattr(source, "integers") else source.randint(high)
+    return starts[:-1] + source.randint(np.diff(starts))

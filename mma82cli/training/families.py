@@ -24,9 +24,10 @@ class Family(NamedTuple):
         return getattr(import_module("mma82cli.training." + module), name)
 
 
+SKELETON = ("skeleton.data:SkeletonData", "skeleton.inference:SkeletonInference")
+
 FAMILIES = {
-    "posec3d": Family(
-        "train-rec", "skeleton.recipe:PoseC3DRecipe", "skeleton.data:SkeletonData", "skeleton.inference:SkeletonInference"
-    ),
+    "posec3d": Family("train-rec", "skeleton.recipe:PoseC3DRecipe", *SKELETON),
+    "stgcn": Family("train-rec", "skeleton.recipe:STGCNRecipe", *SKELETON),
     "gc-tsm": Family("train-rec", "rgb.recipe:GcTsmRecipe", "rgb.data:RgbData", "rgb.inference:RgbInference"),
 }

@@ -47,7 +47,7 @@ def test_frames_sampled_are_the_peers(peer):
             which = "pyskl" if "pyskl" in name else "mmaction2"
             ours = sampling.test_indices(frames, 32, int(clips[1]), which).ravel()
         else:
-            ours = sampling.train_indices(frames, 32, np.random.RandomState(0))
+            ours = sampling.one_clip(frames, 32, np.random.RandomState(0))
         np.testing.assert_array_equal(ours, peer[name], err_msg=name)
 
 
@@ -77,12 +77,12 @@ def test_short_side_and_centre_crop_are_exact(peer):
 def test_random_resized_crop_is_exact_with_the_same_draws(peer):
     points, shapes = resized(peer)
     python = random.Random(1)
-    boxes = geometry.random_crop_boxes(
-        shapes.numpy(), np.random.RandomState(1),
-        lambda high: np.array([[python.randint(0, int(side)) for side in row] for row in high]),
-    )  # fmt: skip
+    aspects, areas, places = map(torch.from_numpy, geometry.draw_crops(1, np.random.RandomState(1)))
+    room = shapes.flip(1) - geometry.crop_boxes(shapes, aspects, areas, places * 0)[:, 2:]
+    offset = torch.tensor([[python.randint(0, int(side)) for side in room[0]]])  # as the peers draw it
+    boxes = geometry.crop_boxes(shapes, aspects, areas, (offset + 0.5) / (room + 1))
     np.testing.assert_array_equal(boxes[0], peer["rrc_bbox"])
-    points, shapes = geometry.crop(points.double(), torch.from_numpy(boxes))
+    points, shapes = geometry.crop(points.double(), boxes)
     np.testing.assert_array_equal(points[0, ..., :2], peer["rrc_kp"])
     np.testing.assert_array_equal(shapes[0], peer["rrc_img_shape"])
     points, _ = geometry.resize(points, shapes, (56, 56))

@@ -114,9 +114,10 @@ def test_joints_must_be_finite_and_as_many_as_expected():
 @given(st.integers(1, 300), st.integers(1, 48), st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
 def test_indices_lie_in_the_video_and_rise_where_it_is_long_enough(frames, clip_len, seed):
-    drawn = sampling.train_indices(frames, clip_len, np.random.default_rng(seed))
+    drawn = sampling.train_indices(np.array([frames, 1, 400]), clip_len, np.random.default_rng(seed), 0.3 * (seed % 2))
     tested = sampling.test_indices(frames, clip_len, 2)
-    for indices in (drawn, *tested):
+    assert (drawn[1] == 0).all() and drawn[2].max() < 400
+    for indices in (*tested, *([] if seed % 2 else [drawn[0]])):
         assert indices.shape == (clip_len,) and indices.min() >= 0 and indices.max() < frames
         if frames >= clip_len:
             assert (np.diff(indices) > 0).all()
@@ -167,8 +168,9 @@ def test_flipping_twice_is_nothing():
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 99))
 @settings(max_examples=60, deadline=None)
 def test_crops_lie_in_the_picture(height, width, seed):
-    shapes = np.array([[height, width]] * 3)
-    x1, y1, x2, y2 = geometry.random_crop_boxes(shapes, np.random.default_rng(seed)).T
+    shapes = torch.tensor([[height, width]] * 3)
+    draws = geometry.draw_crops(3, np.random.default_rng(seed))
+    x1, y1, x2, y2 = geometry.crop_boxes(shapes, *map(torch.from_numpy, draws)).T
     assert (x1 >= 0).all() and (y1 >= 0).all() and (x2 <= width).all() and (y2 <= height).all()
     assert (x2 > x1).all() and (y2 > y1).all()
 

@@ -9,18 +9,17 @@ import torch
 
 from mma82cli import share
 from mma82cli.records import DataError, WrongUsage
-from mma82cli.skeleton.gaussian import HeatmapBuffer
 from mma82cli.skeleton.layouts import load_layout
+from mma82cli.taxonomy import Taxonomy
 from mma82cli.training import checkpoint
 from mma82cli.training.loop import Run, fit, micro_batches
 from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
-from mma82cli.training.skeleton.batches import test_batch as make_test_batch
-from mma82cli.training.skeleton.batches import train_batch
-from mma82cli.training.skeleton.clips import Clip, Clips, LayoutOfStream, read_clip
-from mma82cli.training.skeleton.recipe import PoseC3DRecipe
-from mma82cli.training.skeleton.task import SkeletonTask, make_model
+from mma82cli.training.skeleton.clips import Clip, Clips, ClipStore, LayoutOfStream, read_clip
+from mma82cli.training.skeleton.recipe import PoseC3DRecipe, STGCNRecipe
+from mma82cli.training.skeleton.task import SkeletonTask
 
 LAYOUT = load_layout("coco17")
+LABELS = Taxonomy("three", ["a", "b", "c"], [0, 0, 1], ["x", "y"])
 SMALL = {"frames": 8, "size": 8, "train_size": 8, "base_channels": 4, "stage_blocks": (1, 1), "temporal_strides": (1, 1),
          "batch_size": 8, "micro_batch": 4, "lr_batch": 8, "lr": 0.05}  # fmt: skip
 
@@ -32,7 +31,7 @@ def clips(n=20, classes=3, seed=0) -> Clips:
         joints = (poses[i % classes] + rng.normal(0, 9, (1 + i % 2, 5 + i, 17, 3))).astype(np.float32)
         joints[..., 2] = 1
         made.append(Clip(joints, (240, 320), i % classes))
-    return Clips(made)
+    return Clips(ClipStore(made).arrays())
 
 
 # -- recipes ---------------------------------------------------------------------------------------------------
@@ -129,17 +128,31 @@ def test_gather_finds_frames_of_each_person():
     assert points.shape == (2, 2, 2, 17, 3) and shapes.tolist() == [[240, 320]] * 2
     assert (points[0, 1] == 0).all(), "clip 0 has one person"
     first = data.first[3]
-    assert torch.equal(points[1, 1, 1], data.joints[first + 1 * 8 + 7])
+    there = (data.joints[first + 1 * 8 + 7] + data.origins[3]) / data.parts[3]
+    assert torch.equal(points[1, 1, 1], there)
 
 
 def test_batches_are_drawn_by_the_generator_alone():
     recipe = changed(PoseC3DRecipe(), **SMALL, rotate=20.0, scale=0.2, jitter=0.02, time_crop=0.5)
-    data, rows = clips(), np.arange(6)
+    data, rows, inputs = clips(), np.arange(6), recipe.inputs(LAYOUT)
     one, two, other = (
-        train_batch(data, rows, recipe, LAYOUT, np.random.default_rng(s), HeatmapBuffer()).clone() for s in (1, 1, 2)
+        inputs.train(data, rows, np.random.default_rng(s), inputs.scratch()).clone() for s in (1, 1, 2)
     )
     assert one.shape == (6, 17, 8, 8, 8) and torch.equal(one, two) and not torch.equal(one, other)
-    assert make_test_batch(data, rows, recipe, LAYOUT, 3, None).shape == (18, 17, 8, 8, 8)
+    assert inputs.test(data, rows, 3).shape == (18, 17, 8, 8, 8)
+
+
+@pytest.mark.parametrize("heatmaps, channels", [("joint", 17), ("limb", 17), ("joint+limb", 34)])
+def test_heatmaps_in_a_mirror_are_those_of_mirrored_joints(heatmaps, channels):
+    inputs = changed(PoseC3DRecipe(), **SMALL, heatmaps=heatmaps).inputs(LAYOUT)
+    points = torch.rand(2, 2, 3, 17, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([6.0, 6.0, 1.0]) + 0.5
+    points[..., 11, 0], points[..., 12, 0] = 1.0, 6.0  # a limb shorter than a pixel is drawn as its first joint
+    maps = inputs.draw(points, 8)
+    assert maps.shape == (2, channels, 3, 8, 8) and len(inputs) == channels
+    other = points[:, :, :, LAYOUT.mirrored()] * torch.tensor([-1.0, 1.0, 1.0]) + torch.tensor([7.0, 0.0, 0.0])
+    expected = inputs.draw(other, 8)
+    inside = slice(2, 6)  # windows at the picture's edge are cut towards zero, on one side only
+    torch.testing.assert_close(inputs.mirror(maps)[..., inside, inside], expected[..., inside, inside], atol=0.02, rtol=0)
 
 
 def test_distortion_leaves_missing_joints_missing():
@@ -147,7 +160,8 @@ def test_distortion_leaves_missing_joints_missing():
     joints[:, :, 5] = 0
     joints[..., 2] = joints[..., 2] > 0
     recipe = changed(PoseC3DRecipe(), **SMALL, rotate=180.0, jitter=0.5, flip=0.0)
-    drawn = train_batch(Clips([Clip(joints, (240, 320))]), np.array([0]), recipe, LAYOUT, np.random.default_rng(0), None)
+    data = Clips(ClipStore([Clip(joints, (240, 320))]).arrays())
+    drawn = recipe.inputs(LAYOUT).train(data, np.array([0]), np.random.default_rng(0))
     assert (drawn[:, 5] == 0).all() and (drawn[:, 6] > 0).any()
 
 
@@ -183,16 +197,21 @@ def weights(folder, name=checkpoint.LAST):
 
 def a_run(folder, recipe, seed=0):
     folder.mkdir(exist_ok=True)
-    return make_model(recipe, LAYOUT, 3, seed), Run(folder, {"target": "label"}, seed)
+    return recipe.inputs(LAYOUT).network(3, seed), Run(folder, {"target": "label"}, seed)
 
 
 def a_task(recipe, train, val=None):
-    return SkeletonTask(recipe, LAYOUT, train, val, torch.device("cpu"))
+    return SkeletonTask(recipe.inputs(LAYOUT), LABELS, train, val, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_resumed_run_is_the_unbroken_one(tmp_path, optimizer):
-    recipe = changed(PoseC3DRecipe(), **SMALL, epochs=3, optimizer=optimizer)
+GRAPH = {"frames": 8, "lr": 0.03, "channels": (12, 24), "dilations": (1, 2), "batch_size": 8, "micro_batch": 4}
+RECIPES = [changed(PoseC3DRecipe(), **SMALL, optimizer=name) for name in ("sgd", "adamw")]
+RECIPES.append(changed(STGCNRecipe(), **GRAPH))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=["sgd", "adamw", "stgcn"])
+def test_a_resumed_run_is_the_unbroken_one(tmp_path, recipe):
+    recipe = changed(recipe, epochs=3)
     whole = list(fit(*a_run(tmp_path / "whole", recipe), a_task(recipe, clips(), clips(9, seed=1))))
 
     model, job = a_run(tmp_path / "broken", recipe)
@@ -209,8 +228,9 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path, optimizer):
     assert (tmp_path / "broken" / "log.jsonl").read_bytes().count(b"\n") == 3
 
 
-def test_learning_happens(tmp_path):
-    recipe = changed(PoseC3DRecipe(), **SMALL, epochs=12, dropout=0.0)
+@pytest.mark.parametrize("recipe", RECIPES[1:], ids=["posec3d", "stgcn"])
+def test_learning_happens(tmp_path, recipe):
+    recipe = changed(recipe, epochs=12, dropout=0.0)
     figures = list(fit(*a_run(tmp_path / "r", recipe), a_task(recipe, clips(24), clips(24))))
     assert figures[-1]["loss"] < 0.8 * figures[0]["loss"]
 
@@ -247,3 +267,64 @@ def test_the_number_of_cores_changes_nothing(tmp_path):
         torch.set_num_threads(threads)
     one, three = ((tmp_path / n / checkpoint.STATE).read_bytes() for n in ("1", "3"))
     assert one == three
+
+
+# -- packed clips ------------------------------------------------------------------------------------------------
+
+
+def unpacked(*made: Clip):
+    """What `gather` gives of whole clips."""
+    data = Clips(ClipStore(made).arrays())
+    return [data.gather(np.array([i]), np.arange(data.frames[i])[None])[0][0].numpy() for i in range(len(made))]
+
+
+@pytest.mark.parametrize("persons", [1, 3])
+def test_what_records_say_comes_back_exactly(persons):
+    rng = np.random.default_rng(persons)
+    joints = np.round(rng.uniform(700, 1300, (persons, 9, 17, 3)), 2)
+    joints[..., 2] = np.round(rng.random(joints.shape[:-1]), 3).clip(0.001)
+    joints[0, 2, 3] = 0
+    joints = joints.astype(np.float32)
+    (back,) = unpacked(Clip(joints, (1080, 1920)))
+    np.testing.assert_array_equal(back, joints)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 5e3])
+def test_other_numbers_come_back_to_a_part_of_their_box(size):
+    joints = (np.random.default_rng(0).random((1, 9, 17, 3)) * [size, size, 1]).astype(np.float32)
+    back, nothing, wide = unpacked(Clip(joints, (8, 8)), Clip(joints * 0, (8, 8)), Clip(joints + [1e5, 0, 0], (8, 8)))
+    assert np.abs(back - joints)[..., :2].max() <= size / 65534 and np.abs(back - joints)[..., 2].max() <= 1 / 32767
+    assert (nothing == 0).all() and np.abs(wide[..., 0] - 1e5 - joints[..., 0]).max() <= max(size / 65534, 0.02)
+
+
+# -- rare classes ------------------------------------------------------------------------------------------------
+
+
+def a_long_tail(**keys):
+    """A task on 30 clips, 20 of the first label and 5 of each other one."""
+    made = clips(30)
+    made.labels[:] = torch.tensor([0] * 20 + [1] * 5 + [2] * 5)
+    return a_task(changed(STGCNRecipe(), **keys), made)
+
+
+def test_class_balance_draws_labels_as_often():
+    task = a_long_tail(class_balance=1.0)
+    drawn = np.concatenate([task.order(np.random.default_rng(seed)) for seed in range(60)])
+    shares = np.bincount(task.train.labels.numpy()[drawn]) / len(drawn)
+    assert len(drawn) == 60 * 30 and np.abs(shares - 1 / 3).max() < 0.05
+    plain = a_long_tail().order(np.random.default_rng(0))
+    assert sorted(plain) == list(range(30))
+
+
+def test_logit_adjustment_makes_rare_labels_win_by_more():
+    even, labels = torch.zeros(3, 3), torch.tensor([0, 1, 2])
+    losses = [a_long_tail(logit_adjustment=1.0, label_smoothing=0.0).loss(even[[i]], labels[[i]]).item() for i in range(3)]
+    assert losses == pytest.approx([-np.log(20 / 30), -np.log(5 / 30), -np.log(5 / 30)], rel=1e-5)
+
+
+def test_body_loss_adds_the_cross_entropy_of_the_body():
+    task, plain = a_long_tail(body_loss=0.5), a_long_tail()
+    logits, labels = torch.tensor([[1.0, 0.5, 2.0]]), torch.tensor([1])
+    chances = logits.softmax(1)[0]
+    added = -0.5 * torch.log(chances[0] + chances[1])  # labels 0 and 1 are of one body
+    assert task.loss(logits, labels) - plain.loss(logits, labels) == pytest.approx(added.item(), rel=1e-5)

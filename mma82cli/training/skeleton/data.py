@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mma82cli.records import DataError
-from mma82cli.training.skeleton.clips import LayoutOfStream, read_clip
+from mma82cli.training.skeleton.clips import ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.task import Asked, Data
 
 
@@ -14,6 +14,7 @@ class SkeletonData(Data):
 
     def __init__(self, recipe, asked: Asked):
         super().__init__(recipe, asked)
+        self.splits = {"train": ClipStore(), "val": ClipStore()}
         self.layouts = LayoutOfStream(asked.layout)
         self.empty = 0
 
@@ -46,15 +47,13 @@ class SkeletonData(Data):
         return f"{super().words()} of {len(self.layout)} joints ({self.layout.name})"
 
     def model(self, seed: int):
-        """A new PoseC3D for the recipe's heatmaps of this layout."""
-        from mma82cli.training.skeleton.task import make_model
-
-        return make_model(self.recipe, self.layout, len(self.asked.labels), seed)
+        """A new network of the recipe's family for this layout."""
+        return self.recipe.inputs(self.layout).network(len(self.asked.labels), seed)
 
     def task(self, device, dtype):
         """See `Data`."""
         from mma82cli.training.skeleton.clips import Clips
         from mma82cli.training.skeleton.task import SkeletonTask
 
-        train, val = (Clips(kept, device) if kept else None for kept in self.splits.values())
-        return SkeletonTask(self.recipe, self.layout, train, val, device, dtype)
+        train, val = (Clips(kept.arrays(), device) if kept else None for kept in self.splits.values())
+        return SkeletonTask(self.recipe.inputs(self.layout), self.asked.labels, train, val, device, dtype)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mma82cli.records import DataError
 from mma82cli.skeleton.layouts import from_json
-from mma82cli.training.skeleton.batches import channels
-from mma82cli.training.skeleton.clips import Clip, Clips, LayoutOfStream, read_clip
+from mma82cli.training.skeleton.clips import Clip, Clips, ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.skeleton.predict import Predictor
 from mma82cli.training.task import Asked, Inference
 
@@ -25,11 +23,7 @@ class SkeletonInference(Inference):
             self._predict_on(self.layouts.layout)
 
     def _predict_on(self, layout) -> None:
-        reads, has = self.model.dims.in_channels, channels(self.recipe, layout)
-        if reads != has:
-            found = f"the checkpoint reads {reads} {self.recipe.heatmaps}s, layout {layout.name} has {has}"
-            raise DataError(f"{found}; expected the layout it was trained with (--layout)")
-        self.predictor = Predictor(self.model, self.recipe, layout, self.device, self.dtype)
+        self.predictor = Predictor(self.model, self.recipe.inputs(layout), self.device, self.dtype)
 
     def check(self, record: dict) -> Clip:
         """The record's joints."""
@@ -41,7 +35,7 @@ class SkeletonInference(Inference):
     def __call__(self, items: list[Clip]) -> list[dict]:
         """{"scores": float32 (classes,)} a clip."""
         full = [clip for clip in items if not clip.empty]
-        scores = iter(self.predictor(Clips(full, self.device), np.arange(len(full))) if full else ())
+        scores = iter(self.predictor(Clips(ClipStore(full).arrays(), self.device), np.arange(len(full))) if full else ())
         uniform = np.full(len(self.asked.labels), 1 / len(self.asked.labels), np.float32)
         nothing = {"scores": uniform, "warnings": ["no joints: scores are uniform"]}
         return [dict(nothing) if clip.empty else {"scores": next(scores)} for clip in items]

@@ -1,57 +1,73 @@
-"""PoseC3D on clips of joints, as the loop trains it."""
+"""A network on clips of joints, as the loop trains it."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
-from mma82cli.models.posec3d import PoseC3D
-from mma82cli.skeleton.gaussian import HeatmapBuffer
-from mma82cli.skeleton.layouts import Layout
+from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.device import autocast
-from mma82cli.training.skeleton.batches import channels, train_batch
 from mma82cli.training.skeleton.clips import Clips
+from mma82cli.training.skeleton.inputs import Inputs
 from mma82cli.training.skeleton.predict import Predictor
+<<<<<<< HEAD
 from mma82cli.training.skeleton.recipe import PoseC3DRecipe
 from mma82cli.training.task import Task, accuracy
-
-
-def make_model(recipe: PoseC3DRecipe, layout: Layout, classes: int, seed: int = 0) -> PoseC3D:
-    """A new network for the recipe's heatmaps of this layout, initialised by `seed`."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return PoseC3D(
-            in_channels=channels(recipe, layout), num_classes=classes, base_channels=recipe.base_channels,
-            stage_blocks=recipe.stage_blocks, temporal_strides=recipe.temporal_strides, dropout=recipe.dropout,
-        )  # fmt: skip
+=======
+from mma82cli.training.task import Task
+>>>>>>> d05eb0d (Add the family stgcn; keep clips packed; options for rare classes; limbs beside joints)
 
 
 class SkeletonTask(Task):
     """Clips of `train`, and of `val` (or None), on the device."""
 
-    def __init__(self, recipe: PoseC3DRecipe, layout: Layout, train: Clips, val: Clips | None, device, dtype=torch.float32):
-        super().__init__(recipe, len(train), val is not None)
-        self.layout, self.train, self.val, self.device, self.dtype = layout, train, val, device, dtype
+    def __init__(self, inputs: Inputs, labels: Taxonomy, train: Clips, val: Clips | None, device, dtype=torch.float32):
+        super().__init__(inputs.recipe, len(train), val is not None)
+        self.inputs, self.train, self.val, self.device, self.dtype = inputs, train, val, device, dtype
+        truth = train.labels.cpu().numpy()
+        self.counts = np.bincount(truth, minlength=len(labels))  # clips of each label
+        self.weights = self.counts[truth].astype(np.float64) ** -self.recipe.class_balance
+        prior = torch.from_numpy(self.counts.clip(min=1) / len(truth)).float().to(device)
+        self.adjustment = self.recipe.logit_adjustment * prior.log()
+        self.body = torch.tensor(labels.body, device=device) if labels.body else None
+        self.bodies = len(labels.bodies)
 
-    def scratch(self) -> HeatmapBuffer:
-        """Heatmaps are drawn into memory that is kept."""
-        return HeatmapBuffer()
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """As many clips as there are; with `class_balance` drawn with replacement, a label's weight being its number of
+        clips to the power of 1 - class_balance."""
+        if not self.recipe.class_balance:
+            return super().order(rng)
+        return rng.choice(self.rows, self.rows * self.recipe.repeat, p=self.weights / self.weights.sum())
 
-    def part_loss(self, network: PoseC3D, rows: np.ndarray, rng: np.random.Generator, scratch):
-        """Mean cross-entropy of the clips `rows`, and how many are right."""
-        recipe = self.recipe
-        heatmaps = train_batch(self.train, rows, recipe, self.layout, rng, scratch)
+    def scratch(self):
+        """See `Inputs`."""
+        return self.inputs.scratch()
+
+    def part_loss(self, network: nn.Module, rows: np.ndarray, rng: np.random.Generator, scratch):
+        """The mean loss of the clips `rows`, and how many are right."""
+        batch = self.inputs.train(self.train, rows, rng, scratch)
         with autocast(self.device, self.dtype):
-            features = network.features(heatmaps)  # (B, C, T', H', W')
-        features = features.float().mean((2, 3, 4))
-        kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
-        logits = network.cls_head.fc_cls(features * torch.from_numpy(kept).to(features))
-        labels = self.train.labels[torch.from_numpy(rows).to(self.device)]
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        return loss, {"hits": (logits.argmax(1) == labels).sum()}
+            pooled = network.pooled(batch)  # (B, C)
+        pooled, dropout = pooled.float(), self.recipe.dropout
+        kept = (rng.random(tuple(pooled.shape), dtype=np.float32) >= dropout) / (1 - dropout)
+        logits = network.cls_head.fc_cls(pooled * torch.from_numpy(kept).to(pooled))
+        labels = self.train.labels[self.train.at(rows)]
+        return self.loss(logits, labels), {"hits": (logits.argmax(1) == labels).sum()}
 
-    def validate(self, model: PoseC3D) -> dict:
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the labels (B,). `logit_adjustment` adds that much of the log of a label's frequency to its
+        logit, so that rare labels must win by more (Menon et al. 2021); `body_loss` adds that much of the cross-entropy
+        of the body, whose probability is the sum of its labels'."""
+        adjusted = logits + self.adjustment
+        loss = F.cross_entropy(adjusted, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.recipe.body_loss and self.body is not None:
+            chances = logits.new_zeros(len(logits), self.bodies).index_add(1, self.body, adjusted.softmax(1))
+            loss = loss + self.recipe.body_loss * F.nll_loss(chances.clamp(min=1e-8).log(), self.body[labels])
+        return loss
+
+    def validate(self, model: nn.Module) -> dict:
         """One clip a record -> {"val_top1", "val_mca"}."""
-        predict = Predictor(model, self.recipe, self.layout, self.device, self.dtype, num_clips=1)
+        predict = Predictor(model, self.inputs, self.device, self.dtype, num_clips=1)
         return accuracy(predict.all(self.val).argmax(1), self.val.labels.cpu().numpy())

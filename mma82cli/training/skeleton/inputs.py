@@ -1,0 +1,60 @@
+"""What a family of skeleton networks reads of clips; `heatmap_inputs` and `joint_inputs` are the two kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mma82cli.records import DataError
+from mma82cli.skeleton.layouts import Layout
+
+if TYPE_CHECKING:
+    from mma82cli.training.skeleton.clips import Clips
+
+
+class Inputs:
+    """Batches for a network, out of clips of a layout, as a recipe has it. All random draws are `rng`'s."""
+
+    reads = "joint"  # of what the network has one channel each
+
+    def __init__(self, recipe, layout: Layout):
+        self.recipe, self.layout = recipe, layout
+
+    def __len__(self) -> int:
+        """Joints, or limbs, that the network reads."""
+        return len(self.layout)
+
+    def make(self, classes: int) -> nn.Module:
+        """A new network; see `network`."""
+        raise NotImplementedError
+
+    def network(self, classes: int, seed: int = 0) -> nn.Module:
+        """A new network that scores `classes` labels, initialised by `seed`."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return self.make(classes)
+
+    def check(self, model: nn.Module) -> None:
+        """Raises DataError where the network reads other joints."""
+        if model.reads != len(self):
+            found = f"the checkpoint reads {model.reads} {self.reads}s, layout {self.layout.name} has {len(self)}"
+            raise DataError(f"{found}; expected the layout it was trained with (--layout)")
+
+    def scratch(self) -> Any:
+        """Memory to be kept from batch to batch."""
+        return None
+
+    def train(self, clips: Clips, rows: np.ndarray, rng: np.random.Generator, scratch=None) -> Tensor:
+        """The clips `rows` (B,), augmented -> (B, …)."""
+        raise NotImplementedError
+
+    def test(self, clips: Clips, rows: np.ndarray, num_clips: int, scratch=None) -> Tensor:
+        """The `num_clips` fixed test clips of each of the clips `rows` (B,) -> (B * num_clips, …), those of a clip together."""
+        raise NotImplementedError
+
+    def mirror(self, batch: Tensor) -> Tensor:
+        """A batch in a mirror, left and right exchanged."""
+        raise NotImplementedError
