@@ -21,7 +21,7 @@ from mma82cli.commands.training import (
     train,
 )
 
-RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", help="posec3d, posec3d-tiny, gc-tsm, tsm, …, or TOML")]
+RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", help="posec3d, stgcn, gc-tsm, gc-tsm-tiny, …, or TOML")]
 LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 
 EXAMPLE = """

@@ -12,12 +12,7 @@ from mma82cli.training.device import autocast
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
 from mma82cli.training.skeleton.predict import Predictor
-<<<<<<< HEAD
-from mma82cli.training.skeleton.recipe import PoseC3DRecipe
 from mma82cli.training.task import Task, accuracy
-=======
-from mma82cli.training.task import Task
->>>>>>> d05eb0d (Add the family stgcn; keep clips packed; options for rare classes; limbs beside joints)
 
 
 class SkeletonTask(Task):

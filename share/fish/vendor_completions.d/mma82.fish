@@ -84,7 +84,7 @@ complete -c mma82 -n '__mma82_command extract-skeleton' -s h -l help -d 'print t
 complete -c mma82 -n __mma82_none -f -a train-rec -d 'a recognition network from clips of joints'
 complete -c mma82 -n '__mma82_command help' -f -a train-rec
 complete -c mma82 -n '__mma82_command train-rec' -l out -x -a '(__fish_complete_directories)' -d 'folder for checkpoints, recipe and log'
-complete -c mma82 -n '__mma82_command train-rec' -l recipe -r -F -a 'gc-tsm gc-tsm-tiny manet posec3d posec3d-ntu posec3d-tiny tsm tsn' -d 'posec3d, posec3d-tiny, gc-tsm, tsm, …, or TOML'
+complete -c mma82 -n '__mma82_command train-rec' -l recipe -r -F -a 'gc-tsm gc-tsm-tiny manet posec3d posec3d-ntu posec3d-tiny stgcn tsm tsn' -d 'posec3d, stgcn, gc-tsm, gc-tsm-tiny, …, or TOML'
 complete -c mma82 -n '__mma82_command train-rec' -l set -x -d 'change a recipe key'
 complete -c mma82 -n '__mma82_command train-rec' -l init -r -F -d 'start from these weights, or imagenet'
 complete -c mma82 -n '__mma82_command train-rec' -l resume -d 'go on with the run in DIR, exactly'
@@ -113,7 +113,7 @@ complete -c mma82 -n '__mma82_command infer' -l device -x -a 'auto cpu cuda' -d 
 complete -c mma82 -n '__mma82_command infer' -l precision -x -a 'auto float32 bf16' -d 'auto: bf16 where the device is fast at it'
 complete -c mma82 -n '__mma82_command infer' -l sampling -x -a 'recipe mmaction2 pyskl' -d 'whose random numbers choose the test frames'
 complete -c mma82 -n '__mma82_command infer' -l clips -x -d 'test clips a record; 0: as in the recipe'
-complete -c mma82 -n '__mma82_command infer' -l recipe -r -F -a 'gc-tsm gc-tsm-tiny manet posec3d posec3d-ntu posec3d-tiny tsm tsn' -d 'of a peer\'s checkpoint'
+complete -c mma82 -n '__mma82_command infer' -l recipe -r -F -a 'gc-tsm gc-tsm-tiny manet posec3d posec3d-ntu posec3d-tiny stgcn tsm tsn' -d 'of a peer\'s checkpoint'
 complete -c mma82 -n '__mma82_command infer' -l taxonomy -r -F -a 'emotion7 emotion8 ma52 mma82 mma82-fig3' -d 'of a peer\'s checkpoint'
 complete -c mma82 -n '__mma82_command infer' -l layout -r -F -a 'coco17 jhmdb15' -d 'joint set of the records'
 complete -c mma82 -n '__mma82_command infer' -l root -x -a '(__fish_complete_directories)' -d 'folder that \'video\' paths are relative to'
