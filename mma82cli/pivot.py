@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from mma82cli.metrics.tables import LEVELS, METRICS
 from mma82cli.records import DataError, show
@@ -30,7 +30,7 @@ class Pivot:
         for field in self.rows + self.columns:
             if isinstance(line.get(field), (list, dict)):
                 raise DataError(f"field '{field}' is {show(line[field])}; expected a word or a number, to make a row or column")
-        row, column = (tuple(line.get(field) for field in fields) for fields in (self.rows, self.columns))
+        row, column = (tuple(_key(line, field) for field in fields) for fields in (self.rows, self.columns))
         seen = self.places.setdefault((row, column), place)
         if seen != place:
             names = ", ".join(f"{f} {show(v)}" for f, v in zip(self.rows + self.columns, row + column, strict=True))
@@ -54,6 +54,20 @@ class Pivot:
     def note(self) -> str:
         """The signatures of all lines, each once."""
         return "; ".join(self.signatures)
+
+
+def melted(line: dict, fields: Sequence[str]) -> Iterator[dict]:
+    """A line of several figures as a line each: {"metric": field, "value": its value} in place of the fields."""
+    rest = {key: value for key, value in line.items() if key not in fields}
+    for field in fields:
+        if field in line:
+            yield {**rest, "metric": field, "value": line[field]}
+
+
+def _key(line: dict, field: str):
+    """A field's value; null is how the suite writes that it is about all of them."""
+    value = line.get(field)
+    return "all" if value is None and field in line else value
 
 
 def _grouped(keys: Iterable[tuple]) -> list[tuple]:

@@ -12,11 +12,15 @@ Format = choice("table", "markdown", "latex", "tsv")
 
 EXAMPLE = """
 mma82 score --by domain preds.jsonl | mma82 tabulate --rows domain --columns level,metric --format latex
+mma82 stats clips.jsonl | mma82 tabulate --rows domain --columns split,metric --values clips,subjects --where table=domains
 mma82 tabulate --rows domain,run --columns metric --as here --beside paper=table3 --where level=action scores.jsonl
 """
 
 Rows = Annotated[str, typer.Option("--rows", metavar="FIELD,…", help="fields that make a row")]
 Columns = Annotated[str, typer.Option("--columns", metavar="FIELD,…", help="fields that make a column")]
+Values = Annotated[
+    str, typer.Option("--values", metavar="FIELD,…", show_default=False, help="these fields hold figures, each a 'metric'")
+]
 Where = Annotated[
     list[str], typer.Option("--where", metavar="FIELD=VALUE", show_default=False, help="only these lines; may be repeated")
 ]
@@ -30,19 +34,21 @@ FormatOption = Annotated[Format, typer.Option("--format", help="how to write it"
 
 @command(example=EXAMPLE, takes="metric level value ci sd signature")
 def run(
-    pipe, rows: Rows = "domain", columns: Columns = "level,metric", where: Where = None, beside: Beside = None,
-    as_: As = None, format: FormatOption = Format.table,
+    pipe, rows: Rows = "domain", columns: Columns = "level,metric", values: Values = None, where: Where = None,
+    beside: Beside = None, as_: As = None, format: FormatOption = Format.table,
 ) -> None:  # fmt: skip
-    """Lay out lines with a `value`, as score and stats write them, as a table. Shares are in percent, with their interval
-    (`ci`) or spread (`sd`) where the lines have one; signatures stand underneath. A cell that two lines claim is an error."""
+    """Lay out lines with a `value`, as score writes them, or with several (--values), as stats does, as a table. Shares are
+    in percent, with their interval (`ci`) or spread (`sd`) where the lines have one; signatures stand underneath. null makes
+    the row or column "all". A cell that two lines claim is an error."""
     import os
 
-    from mma82cli.pivot import Pivot
+    from mma82cli.pivot import Pivot, melted
     from mma82cli.records import DataError
     from mma82cli.share import find
     from mma82cli.stream import Pipe
     from mma82cli.tables import draw
 
+    figures = _fields(values, "--values") if values else []
     keep = dict(_pair(text, "--where", "FIELD=VALUE") for text in where or [])
     pivot = Pivot(_fields(rows, "--rows"), _fields(columns, "--columns"))
     others = [_pair(text, "--beside", "NAME=FILE") for text in beside or []]
@@ -54,7 +60,8 @@ def run(
             if any(str(record.get(field)) != value for field, value in keep.items()):
                 continue
             try:
-                pivot.add(record, f"{line.file}:{line.number}")
+                for figure in melted(record, figures) if figures else [record]:
+                    pivot.add(figure, f"{line.file}:{line.number}")
             except DataError as error:
                 source.reject(line, error)
     if not pivot.cells:

@@ -42,15 +42,31 @@ def test_two_files_side_by_side_are_neighbours(run, tmp_path):
     assert cells(made.out)[1][2] == "12.50"
 
 
+KEYS = ("table", "domain", "split", "model", "protocol", "streams", "actions", "metric", "level", "tiou")
+
+
 @pytest.mark.parametrize("path", sorted(PAPER.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_the_papers_figures_have_a_cell_each(run, path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    keys = {key for line in lines for key in line} - {"value", "metric", "level", "tiou"}
-    columns = [key for key in ("metric", "level", "tiou") if key in lines[0]]
-    made = run("tabulate", "--rows", ",".join(sorted(keys)), "--columns", ",".join(columns), "--format", "tsv", path)
+    figures = list(dict.fromkeys(key for line in lines for key in line if key not in (*KEYS, "value")))
+    rows = [key for key in KEYS[:-3] if key in lines[0]]
+    columns = [key for key in KEYS[-3:] if key in lines[0] or (figures and key == "metric")]
+    options = ["--values", ",".join(figures)] if figures else []
+    made = run("tabulate", "--rows", ",".join(rows), "--columns", ",".join(columns), *options, "--format", "tsv", path)
     assert made.code == 0, made.err
-    filled = [cell for row in cells(made.out)[1:] for cell in row[len(keys) :] if cell]
-    assert len(filled) == len(lines)
+    filled = [cell for row in cells(made.out)[1:] for cell in row[len(rows) :] if cell]
+    assert len(filled) == sum(key in line for line in lines for key in (*figures, "value"))
+
+
+def test_lines_of_several_figures_become_columns(run):
+    lines = [{"domain": None, "split": None, "clips": 3, "hours": 0.5, "other": [1]}]
+    lines.append({"domain": "lab", "split": "val", "clips": 1})
+    made = run("tabulate", "--columns", "split,metric", "--values", "clips,hours", "--format", "tsv", stdin=lines)
+    assert cells(made.out) == [
+        ["Domain", "all Clips", "all Hours", "val Clips"],
+        ["all", "3", "0.50", ""],
+        ["lab", "", "", "1"],
+    ]
 
 
 @pytest.mark.parametrize(
