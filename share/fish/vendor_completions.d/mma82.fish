@@ -270,6 +270,7 @@ complete -c mma82 -n __mma82_none -f -a tabulate -d 'figures of any command as a
 complete -c mma82 -n '__mma82_command help' -f -a tabulate
 complete -c mma82 -n '__mma82_command tabulate' -l rows -x -d 'fields that make a row'
 complete -c mma82 -n '__mma82_command tabulate' -l columns -x -d 'fields that make a column'
+complete -c mma82 -n '__mma82_command tabulate' -l values -x -d 'these fields hold figures, each a \'metric\''
 complete -c mma82 -n '__mma82_command tabulate' -l where -x -d 'only these lines; may be repeated'
 complete -c mma82 -n '__mma82_command tabulate' -l beside -r -F -d 'lines of FILE too; table3 is the paper\'s'
 complete -c mma82 -n '__mma82_command tabulate' -l as -x -d '"run":NAME for the input\'s lines'
