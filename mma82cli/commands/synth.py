@@ -18,6 +18,7 @@ Subjects = Annotated[int, typer.Option("--subjects", metavar="N", show_default=F
 Classes = Annotated[
     int, typer.Option("--classes", metavar="N", show_default=False, help="the N most frequent labels that joints can tell")
 ]
+Labels = Annotated[list[str], typer.Option("--labels", metavar="NAME,…", show_default=False, help="these labels alone")]
 Domains = Annotated[
     list[str], typer.Option("--domains", metavar="NAME,…", show_default=False, help="laboratory,psychiatric,street,television")
 ]
@@ -38,6 +39,7 @@ def run(
     clips: Clips = None,
     subjects: Subjects = None,
     classes: Classes = None,
+    labels: Labels = None,
     domains: Domains = None,
     videos: Videos = None,
     seed: Seed = 0,
@@ -64,7 +66,9 @@ def run(
         raise WrongUsage(f"--kind {kind.value} renders nothing; --videos goes with video, annotations and detection")
     known = dataset.facts()
     where = _domains(domains, list(known.domains))
-    ids = dataset.chosen_classes(known, classes)
+    if labels and classes is not None:
+        raise WrongUsage("--labels names the labels, --classes counts them; expected one of the two")
+    ids = dataset.named_classes(known, _names(labels)) if labels else dataset.chosen_classes(known, classes)
     if kind == "emotion":
         return _emotions(pipe, known, ids, clips, subjects, seed)
     count, wanted = clips, None
@@ -84,9 +88,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _names(given: list[str]) -> list[str]:
+    return [name.strip() for part in given for name in part.split(",")]
+
+
 def _domains(given: list[str] | None, known: list[str]) -> list[str]:
     """The domains asked for, in the paper's order. Raises WrongUsage."""
-    names = [name.strip() for part in given or known for name in part.split(",")]
+    names = _names(given or known)
     for name in names:
         if name not in known:
             raise WrongUsage(f"--domains has '{name}'; expected of {', '.join(known)}")

@@ -66,15 +66,30 @@ def shift(x: Tensor, frames: int, div: int) -> Tensor:
 
     (B*T, C, H, W) -> the same shape, T = `frames`.
     """
-    x = frames_first(x, frames)
-    fold = x.shape[-1] // div
+    return channels_second(_Shift.apply(frames_first(x, frames), x.shape[1] // div))
+
+
+class _Shift(torch.autograd.Function):
+    """Its gradient is the shift the other way; autograd's own would copy the whole tensor once for every part."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, fold: int) -> Tensor:
+        ctx.fold = fold
+        return _shifted(x, slice(0, fold), slice(fold, 2 * fold))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return _shifted(gradient, slice(ctx.fold, 2 * ctx.fold), slice(0, ctx.fold)), None
+
+
+def _shifted(x: Tensor, from_next: slice, from_last: slice) -> Tensor:
+    """(B, T, H, W, C) with two slices of channels from the neighbouring frames, the rest unchanged."""
     out = torch.empty_like(x)
-    out[:, :-1, ..., :fold] = x[:, 1:, ..., :fold]
-    out[:, -1, ..., :fold] = 0
-    out[:, 1:, ..., fold : 2 * fold] = x[:, :-1, ..., fold : 2 * fold]
-    out[:, 0, ..., fold : 2 * fold] = 0
-    out[..., 2 * fold :] = x[..., 2 * fold :]
-    return channels_second(out)
+    out[:, :-1, ..., from_next], out[:, -1, ..., from_next] = x[:, 1:, ..., from_next], 0
+    out[:, 1:, ..., from_last], out[:, 0, ..., from_last] = x[:, :-1, ..., from_last], 0
+    rest = max(from_next.stop, from_last.stop)
+    out[..., rest:] = x[..., rest:]
+    return out
 
 
 def max_pool(x: Tensor) -> Tensor:

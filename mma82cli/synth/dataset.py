@@ -75,6 +75,14 @@ def chosen_classes(known: Facts, classes: int | None) -> np.ndarray:
     return np.sort(order[:classes])
 
 
+def named_classes(known: Facts, names: list[str]) -> np.ndarray:
+    """Ids of the labels named. Raises WrongUsage."""
+    for name in names:
+        if name not in known.labels:
+            raise WrongUsage(f"--labels has '{name}'; expected labels of mma82, with a comma between them (`mma82 labels`)")
+    return np.array(sorted({known.labels.index(name) for name in names}))
+
+
 def parts(total: int, weights: np.ndarray, least: int = 0) -> np.ndarray:
     """`total` split into whole parts in proportion to `weights` (largest remainders), none below `least`."""
     exact = weights / weights.sum() * total
