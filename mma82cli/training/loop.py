@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from mma82cli.records import DataError
-from mma82cli.training import checkpoint
+from mma82cli.training import ahead, checkpoint
 from mma82cli.training.ranks import Ranks
 from mma82cli.training.recipe import Recipe
 from mma82cli.training.task import Task
@@ -88,18 +88,17 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -
     sums: dict[str, torch.Tensor] = {}
     model.train()
     with Team(model, _workers(recipe, run.device), task.scratch) as team:
-        for step in range(steps):
+        for step, (size, parts) in enumerate(ahead.steps(task, order, [run.seed, epoch], run.ranks)):
             lr = recipe.learning_rate((epoch - 1) * steps + step, recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["lr_scale"]
-            batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
 
-            def part(network, scratch, i, rows, size=len(batch), seeds=(run.seed, epoch, step)):
-                loss, counts = task.part_loss(network, rows, np.random.default_rng([*seeds, i]), scratch)
-                (loss * (len(rows) / size)).backward()
-                return {"loss": loss.detach() * len(rows), **counts}
+            def work(network, scratch, part, size=size):
+                loss, counts = task.part_loss(network, part.loaded(), part.rng, scratch)
+                (loss * (len(part) / size)).backward()
+                return {"loss": loss.detach() * len(part), **counts}
 
-            for counts in team.gradients(run.ranks.mine(micro_batches(batch, recipe.micro_batch)), part):
+            for counts in team.gradients(parts, work):
                 for name, value in counts.items():
                     sums[name] = sums[name] + value if name in sums else value.float()
             run.ranks.add([parameter.grad for parameter in model.parameters() if parameter.requires_grad])
@@ -107,7 +106,7 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             task.after_step(model)
-            run.tick(len(batch))
+            run.tick(size)
             look = step % LOOK_EVERY == 0 or step == steps - 1
             if look and not math.isfinite(run.ranks.total(sums)["loss"]):
                 raise DataError(f"the loss is not finite in epoch {epoch} (lr {lr:.3g}); lower lr or clip_norm")
@@ -120,11 +119,6 @@ def _workers(recipe: Recipe, device: torch.device) -> int:
     if device.type != "cpu":
         return 1
     return min(torch.get_num_threads(), math.ceil(recipe.batch_size / recipe.micro_batch))
-
-
-def micro_batches(batch: np.ndarray, size: int) -> list[np.ndarray]:
-    """`batch` in parts of at most `size` that differ by one at most: batch norm must not meet a lonely row."""
-    return np.array_split(batch, math.ceil(len(batch) / size))
 
 
 def make_optimizer(groups: list[dict], recipe: Recipe) -> torch.optim.Optimizer:

@@ -74,6 +74,8 @@ class Data:
 class Task:
     """What the loop trains on. A row is a training example: a clip, or a window of a video."""
 
+    loaders = 0  # threads that load ahead; 0: each part is loaded when its turn comes, as suits a CPU that has work anyway
+
     def __init__(self, recipe: Recipe, rows: int, has_val: bool):
         self.recipe, self.rows, self.has_val = recipe, rows, has_val
 
@@ -85,9 +87,13 @@ class Task:
         """Memory that a copy of the network keeps from one micro-batch to the next; handed to `part_loss`."""
         return None
 
-    def part_loss(self, network: nn.Module, rows: np.ndarray, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
-        """-> (mean loss of the micro-batch, {name: a sum over it, a tensor without gradient}). All draws, dropout's
-        too, are `rng`'s, so that an epoch does not depend on how many processes and copies share it."""
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> Any:
+        """The part of a micro-batch's work that needs no network, such as decoding: done ahead, by `loaders` threads."""
+        return rows
+
+    def part_loss(self, network: nn.Module, loaded: Any, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
+        """What `load` gave -> (mean loss of the micro-batch, {name: a sum over it, a tensor without gradient}). All draws,
+        dropout's too, are `rng`'s, so that an epoch does not depend on how many processes and copies share it."""
         raise NotImplementedError
 
     def figures(self, sums: dict[str, float], rows: int) -> dict:

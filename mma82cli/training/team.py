@@ -43,7 +43,7 @@ class Team:
         torch.set_num_threads(self.threads)
 
     def gradients(self, parts: list[tuple], work: Callable) -> list:
-        """Calls `work(network, scratch, i, part)` for each (i, part); it calls backward. -> its results.
+        """Calls `work(network, scratch, part)` for each (i, part); it calls backward. -> its results.
 
         The sum of the gradients is left in those of `model`'s parameters that are trained, which had none.
         """
@@ -75,7 +75,7 @@ def _do(work: Callable, network: nn.Module, scratch, i: int, part):
     for module in norms:
         module.track_running_stats = i == 0
     try:
-        return work(network, scratch, i, part)
+        return work(network, scratch, part)
     finally:
         for module in norms:
             module.track_running_stats = True

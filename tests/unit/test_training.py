@@ -12,7 +12,8 @@ from mma82cli.records import DataError, WrongUsage
 from mma82cli.skeleton.layouts import load_layout
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training import checkpoint
-from mma82cli.training.loop import Run, fit, micro_batches
+from mma82cli.training.ahead import micro_batches
+from mma82cli.training.loop import Run, fit
 from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
 from mma82cli.training.skeleton.clips import Clip, Clips, ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.skeleton.recipe import PoseC3DRecipe, STGCNRecipe

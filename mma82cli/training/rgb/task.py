@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,7 @@ class RgbTask(Task):
 
     def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
         super().__init__(recipe, len(train), bool(val))
+        self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
         self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
@@ -39,20 +42,21 @@ class RgbTask(Task):
         lonely = self.recipe.gate_div and len(order) % self.recipe.batch_size == 1
         return order[:-1] if lonely else order
 
-    def load(self, rows: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-        """The clips `rows`, drawn with `rng` -> RGB uint8 (T, size, size, 3) each."""
-        return [train_clip(self.source, self.train[row].clip, self.recipe, rng) for row in rows]
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
+        """The clips `rows`, drawn with `rng`: RGB uint8 (T, size, size, 3) each, and their labels."""
+        chosen = [self.train[row] for row in rows]
+        return [train_clip(self.source, each.clip, self.recipe, rng) for each in chosen], [each.label for each in chosen]
 
-    def part_loss(self, network: GCTSM, rows: np.ndarray, rng: np.random.Generator, scratch):
-        """Mean cross-entropy of the clips `rows`, and how many are right."""
-        recipe = self.recipe
-        frames = normalise(tensor(self.load(rows, rng), self.device))
+    def part_loss(self, network: GCTSM, loaded: tuple[list[np.ndarray], list[int]], rng: np.random.Generator, scratch):
+        """Mean cross-entropy of the clips that `load` gave, and how many are right."""
+        recipe, (pictures, ids) = self.recipe, loaded
+        frames = normalise(tensor(pictures, self.device))
         with autocast(self.device, self.dtype):
             features = network.features(frames)  # (B, T, C)
         features = features.float()
         kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
         logits = network.fc((features * torch.from_numpy(kept).to(features)).mean(1))
-        labels = torch.tensor([self.train[row].label for row in rows], device=self.device)
+        labels = torch.tensor(ids, device=self.device)
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         return loss, {"hits": (logits.argmax(1) == labels).sum()}
 
