@@ -287,6 +287,7 @@ complete -c mma82 -n '__mma82_command synth' -l kind -x -a 'skeleton video detec
 complete -c mma82 -n '__mma82_command synth' -l clips -x -d 'clips (annotations: actions; detection: videos)'
 complete -c mma82 -n '__mma82_command synth' -l subjects -x -d 'people, of all domains together'
 complete -c mma82 -n '__mma82_command synth' -l classes -x -d 'the N most frequent labels that joints can tell'
+complete -c mma82 -n '__mma82_command synth' -l labels -x -d 'these labels alone'
 complete -c mma82 -n '__mma82_command synth' -l domains -x -d 'laboratory,psychiatric,street,television'
 complete -c mma82 -n '__mma82_command synth' -l videos -x -a '(__fish_complete_directories)' -d 'render video files into DIR'
 complete -c mma82 -n '__mma82_command synth' -l seed -x -d 'seed of everything random'
