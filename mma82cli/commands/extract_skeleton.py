@@ -8,20 +8,27 @@ import typer
 
 from mma82cli.commands.options import Root, choice, command
 
-Backend = choice("auto", "onnx", "mediapipe")
+Backend = choice("auto", "onnx", "mediapipe", "tflite", "vitpose")
 Peak = choice("subpixel", "argmax")
 Order = choice("rgb", "bgr")
 Device = choice("cpu", "cuda")
+Refine = choice("none", "flow")
 
-BackendOption = Annotated[Backend, typer.Option("--backend", help="auto: onnx with --model, else mediapipe if installed")]
-ModelName = Annotated[str, typer.Option("--model", metavar="NAME|FILE", show_default=False, help="network; dots: synth's people")]
-LayoutName = Annotated[str, typer.Option("--layout", metavar="NAME", help="joints that are wanted")]
+BACKEND = "auto: by --model, else a production model that was fetched before, else mediapipe if installed"
+BackendOption = Annotated[Backend, typer.Option("--backend", help=BACKEND)]
+MODEL = "rtmpose-m and other public ones, a file, or dots (synth's people)"
+ModelName = Annotated[str, typer.Option("--model", metavar="NAME|FILE", show_default=False, help=MODEL)]
+DETECTOR = "finds the person where a record has no box: yolox-m, yolox-tiny, a file, or none"
+Detector = Annotated[str, typer.Option("--detector", metavar="NAME|FILE", show_default="the model's own", help=DETECTOR)]
+RefineOption = Annotated[Refine, typer.Option("--refine", help="flow: optical flow carries the joints, the network corrects")]
+LayoutName = Annotated[str, typer.Option("--layout", metavar="NAME", help="joints wanted; coco133: hands and face too")]
+Live = Annotated[bool, typer.Option("--live", help="'video' is a camera's number or a stream: a line a frame, as it comes")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, show_default="a core each", help="processes")]
 Shard = Annotated[str, typer.Option("--shard", metavar="I/N", show_default=False, help="do part I of N (1..N), told by the id")]
 Resume = Annotated[str, typer.Option("--resume", metavar="FILE", show_default=False, help="append to FILE what it lacks")]
 PeakOption = Annotated[Peak, typer.Option("--decode", help="between the network's bins, or its best bin (as rtmlib)")]
 OrderOption = Annotated[Order, typer.Option("--channel-order", show_default="as the model's side-car says", help="of its input")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxruntime-gpu")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxruntime-gpu (vitpose: torch with CUDA)")]
 
 
 @command(
@@ -30,26 +37,45 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxr
     adds="layout keypoints fps width height num_frames times model warnings",
 )
 def run(
-    pipe, backend: BackendOption = Backend.auto, model: ModelName = None, layout: LayoutName = "coco17", root: Root = ".",
+    pipe, backend: BackendOption = Backend.auto, model: ModelName = None, detector: Detector = None,
+    refine: RefineOption = Refine.none, layout: LayoutName = "coco17", root: Root = ".", live: Live = False,
     jobs: Jobs = None, shard: Shard = None, resume: Resume = None, decode: PeakOption = Peak.subpixel,
     channel_order: OrderOption = None, device: DeviceOption = Device.cpu,
 ) -> None:  # fmt: skip
     """Find the joints of the person in each clip, frame by frame: adds layout, keypoints, fps, width, height,
     num_frames (of the clip), times where the rate varies, model and warnings.
 
-    A frame where nobody is found is null; gaps of up to half a second are bridged with score 0."""
+    The person is where the record's box is, else where --detector or the model itself finds them: the largest, most
+    certain and most central one throughout the clip. A frame where nobody is found is null; gaps of up to half a second
+    are bridged with score 0."""
+    from mma82cli.pose.builder import settings_for
+    from mma82cli.records import WrongUsage
+
+    if resume and pipe.out.path:
+        raise WrongUsage("--resume FILE is the output itself; leave -o out")
+    if live and (resume or shard or refine is not Refine.none):
+        raise WrongUsage("--live takes frames as they come: leave --resume, --shard and --refine out")
+    part = _shard(shard)
+    settings = settings_for(
+        backend.value, model, detector, channel_order and channel_order.value, pipe.note,
+        layout=layout, device=device.value, peak=decode.value, refine=refine.value,
+    )  # fmt: skip
+    if live:
+        _watch(pipe, settings)
+    else:
+        _extract(pipe, settings, jobs or _cores(), root, part, resume)
+
+
+def _extract(pipe, settings, jobs: int, root: str, part, resume: str | None) -> None:
+    """All clips on `jobs` processes, in order."""
     from mma82cli.pose.resume import ResumeFile
     from mma82cli.pose.workers import Workers, in_order
     from mma82cli.records import DataError, WrongUsage
 
-    if resume and pipe.out.path:
-        raise WrongUsage("--resume FILE is the output itself; leave -o out")
-    part = _shard(shard)
-    settings = _settings(pipe, backend.value, model, layout, decode.value, channel_order and channel_order.value, device.value)
-    with Workers(settings, jobs or _cores()) as workers:
+    with Workers(settings, jobs) as workers:
         title = workers.title()
         kept = ResumeFile(resume, title) if resume else None
-        asked = _asked(pipe, root, layout, part, kept)
+        asked = _asked(pipe, root, part, kept)
         said: set[str] = set()
         frames = 0
         with pipe.progress(unit="clip") as bar:
@@ -72,6 +98,26 @@ def run(
                     bar.set_postfix_str(f"{frames / max(bar.format_dict['elapsed'], 1e-3):.0f} frames/s")
 
 
+def _watch(pipe, settings) -> None:
+    """A camera or a stream after the other, a line a frame."""
+    from mma82cli.pose.builder import build_extractor
+    from mma82cli.pose.live import live
+    from mma82cli.records import DataError
+
+    extract = build_extractor(settings)
+    said: set[str] = set()
+    for line in pipe.lines():
+        try:
+            clip = _clip(line.record, ".")
+            for fields in live(clip.path, extract, clip.box):
+                record = _enriched(line.record, fields)
+                pipe.write(record)
+                pipe.out.flush()
+                _tell(pipe, line, record, said)
+        except DataError as error:
+            pipe.reject(line, error)
+
+
 def _cores() -> int:
     import os
 
@@ -89,29 +135,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(index) % int(count), int(count)
 
 
-def _settings(pipe, backend, model, layout, peak, channel_order, device):
-    """What each process builds its estimator from; whatever is wrong with the options is told here."""
-    from mma82cli.pose.builder import choose_backend
-    from mma82cli.pose.model import load_model, need_layout
-    from mma82cli.pose.task import Settings
-    from mma82cli.records import WrongUsage
-    from mma82cli.skeleton.layouts import load_layout
-
-    if choose_backend(backend, model) == "mediapipe":
-        if layout != "coco17":
-            raise WrongUsage(f"mediapipe finds the joints of coco17; --layout asks for {layout}")
-        if device != "cpu":
-            raise WrongUsage(f"--device {device} is for --backend onnx; mediapipe runs on the CPU")
-        return Settings()
-    network = load_model(model, channel_order=channel_order)
-    need_layout(network, layout)
-    load_layout(layout)
-    if not network.described:
-        pipe.note(f"{network.path} has no side-car (.toml); taken to be fed as RTMPose is: RGB, ImageNet's mean, 192x256, coco17")
-    return Settings(network, device=device, peak=peak)
-
-
-def _asked(pipe, root, layout, part, kept):
+def _asked(pipe, root, part, kept):
     """(line, clip or the error) for each record that is this part's and not done yet."""
     from hashlib import blake2b
 
@@ -125,13 +149,13 @@ def _asked(pipe, root, layout, part, kept):
                     continue
             if kept and kept.done(line.record):
                 continue
-            clip = _clip(line.record, root, layout)
+            clip = _clip(line.record, root)
         except DataError as error:
             clip = error
         yield line, clip
 
 
-def _clip(record: dict, root: str, layout: str):
+def _clip(record: dict, root: str):
     import os
 
     from mma82cli.pose.task import Clip
@@ -145,7 +169,7 @@ def _clip(record: dict, root: str, layout: str):
         if not good or box[2] <= box[0] or box[3] <= box[1]:
             raise wrong("box", box, "[x1,y1,x2,y2] in pixels with x1 < x2 and y1 < y2")
         box = tuple(map(float, box))
-    return Clip(path, start, end, box, layout)
+    return Clip(path, start, end, box)
 
 
 def _enriched(record: dict, fields: dict) -> dict:

@@ -32,12 +32,12 @@ def pixels(size: tuple[int, int], align: str) -> np.ndarray:
     return np.asarray(size, float) - (align == "udp")
 
 
-def crop(frame: np.ndarray, area: np.ndarray, size: tuple[int, int], align: str = "classic", out=None) -> np.ndarray:
-    """The region `area` (4,) of a frame (H,W,3), resampled bilinearly to `size` (into `out`, where given); outside the
-    frame is black."""
+def crop(frame: np.ndarray, area: np.ndarray, size, align: str = "classic", out=None, border=(0, 0, 0)) -> np.ndarray:
+    """The region `area` (4,) of a frame (H,W,3), resampled bilinearly to `size` (width, height), into `out` where given;
+    outside the frame all is `border`."""
     scale = pixels(size, align) / area[2:]
     matrix = np.array([[scale[0], 0.0, -area[0] * scale[0]], [0.0, scale[1], -area[1] * scale[1]]])
-    return cv2.warpAffine(frame, matrix, size, dst=out, flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(frame, matrix, size, dst=out, flags=cv2.INTER_LINEAR, borderValue=border)
 
 
 def to_frame(points: np.ndarray, areas: np.ndarray, size: tuple[int, int], align: str = "classic") -> np.ndarray:

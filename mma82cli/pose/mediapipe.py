@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
 
@@ -11,21 +11,20 @@ import cv2
 import numpy as np
 
 from mma82cli.pose import geometry
+from mma82cli.pose.estimator import Estimator
 from mma82cli.records import WrongUsage
 
 COCO17 = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # BlazePose's landmark for each joint
 NEEDED = "--backend mediapipe needs the extra: pip install 'mma82[mediapipe]' (mediapipe==0.10.14)"
 
 
-class MediaPipeEstimator:
+class MediaPipeEstimator(Estimator):
     """BlazePose "full" on one clip at a time, as a video: the person found in a frame is looked for there in the next.
 
     Its smoothing is off: it keeps 42 % of the amplitude of a movement of 3 px, which is what a micro-action is.
     """
 
-    finds_person = True
-    min_score = 0.0  # its own detector decides
-    layout = "coco17"
+    layout, joints = "coco17", len(COCO17)
 
     def __init__(self):
         try:
@@ -39,17 +38,14 @@ class MediaPipeEstimator:
         self.title = f"mediapipe-{mediapipe.__version__}-full@sha256:{digest[:12]}"
         self._pose = None
 
-    def infer(self, frames: Iterable[np.ndarray], boxes: Iterable | None = None) -> np.ndarray:
-        """Joints (T,17,3) of T BGR frames (H,W,3) uint8 of one clip, in pixels, with visibilities as scores.
-
-        A frame without a person is NaN. Where `boxes` yields a person's (x1,y1,x2,y2), only that part is looked at.
-        """
+    def each(self, frames: Iterable[np.ndarray], boxes: Iterable | None = None) -> Iterator[np.ndarray]:
+        """See `Estimator`; scores are visibilities, and where `boxes` yields one only that part is looked at."""
         if self._pose is None:
             self._pose = self._make(static_image_mode=False, model_complexity=1, smooth_landmarks=False)
         else:
             self._pose.reset()  # nothing is carried from one clip to the next
-        found = [self._joints(f, b) for f, b in zip(frames, repeat(None) if boxes is None else boxes, strict=False)]
-        return np.stack(found) if found else np.zeros((0, len(COCO17), 3), np.float32)
+        for frame, box in zip(frames, repeat(None) if boxes is None else boxes, strict=False):
+            yield self._joints(frame, box)
 
     def _joints(self, frame: np.ndarray, box) -> np.ndarray:
         left, top = 0, 0

@@ -9,12 +9,16 @@ from mma82cli.pose.model import Model
 
 @dataclass(frozen=True)
 class Settings:
-    """What is needed to build an estimator, in any process. `model` None: MediaPipe."""
+    """What is needed to build an extractor, in any process."""
 
-    model: Model | None = None
+    backend: str  # onnx, mediapipe, tflite, vitpose
+    model: Model | str | None = None  # of onnx and tflite; vitpose: a folder or a name
+    detector: Model | None = None  # finds people for a top-down network
+    layout: str = "coco17"
     engine: str = "auto"  # onnxruntime, opencv
     device: str = "cpu"  # cuda
     peak: str = "subpixel"  # argmax
+    refine: str = "none"  # flow
 
 
 @dataclass(frozen=True)
@@ -25,4 +29,3 @@ class Clip:
     start: float = 0.0
     end: float | None = None
     box: tuple[float, float, float, float] | None = None
-    layout: str = "coco17"

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 class _State:
-    estimator = reader = None
+    extract = reader = None
 
 
 def _answer(state: _State, message) -> tuple[str, object]:
@@ -40,15 +40,13 @@ def _answer(state: _State, message) -> tuple[str, object]:
         if isinstance(message, Settings):
             import cv2
 
-            from mma82cli.pose.builder import build_estimator
+            from mma82cli.pose.builder import build_extractor
             from mma82cli.video import Reader
 
             cv2.setNumThreads(1)
-            state.reader, state.estimator = Reader(), build_estimator(message)
-            return "ok", state.estimator.title
-        from mma82cli.pose.extract import extract_clip
-
-        return "ok", extract_clip(message, state.reader, state.estimator)
+            state.reader, state.extract = Reader(), build_extractor(message)
+            return "ok", state.extract.title
+        return "ok", state.extract(message, state.reader)
     except DataError as error:
         return "data", str(error)
     except ImportError as error:

@@ -65,19 +65,25 @@ class Video:
         """Lets the file go."""
         self._capture.release()
 
-    def frames(self, start: float = 0.0, end: float | None = None) -> Iterator[tuple[float, np.ndarray]]:
-        """(time stamp in seconds, BGR frame (H,W,3) uint8) of every frame in [start, end); `end` None: to the last.
+    def frames(
+        self, start: float = 0.0, end: float | None = None, every: int = 1
+    ) -> Iterator[tuple[float, np.ndarray]]:
+        """(time stamp in seconds, BGR frame (H,W,3) uint8) of every frame in [start, end), or the first of `every` so
+        many; `end` None: to the last.
 
         Calls may follow in any order; they are quick when each begins after the one before it. A damaged tail ends
         the frames early and quietly: `ended` then says that the file gave no more.
         """
         self._go_to(start)
+        number = 0
         while self._time is not None and (end is None or self._time < micro(end)):
-            ok, frame = self._capture.retrieve()
-            if not ok:
-                self._time = None
-                return
-            yield self._time, frame
+            if number % every == 0:
+                ok, frame = self._capture.retrieve()
+                if not ok:
+                    self._time = None
+                    return
+                yield self._time, frame
+            number += 1
             self._grab()
 
     def times(self, start: float = 0.0, end: float | None = None) -> list[float]:

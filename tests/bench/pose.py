@@ -23,7 +23,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from mma82cli.pose import decode, geometry  # noqa: E402
-from mma82cli.pose.extract import extract_clip  # noqa: E402
+from mma82cli.pose.extract import Extractor  # noqa: E402
 from mma82cli.pose.model import load_model  # noqa: E402
 from mma82cli.pose.onnx import OnnxEstimator  # noqa: E402
 from mma82cli.pose.task import Clip  # noqa: E402
@@ -95,8 +95,9 @@ def main() -> None:
     for engine in engines:
         estimator = OnnxEstimator(model, engine)
         estimator.infer(frames[:1], [BOX])
-        network = cost(lambda e=estimator: [e._run(e._input) for _ in range(count)], count)
-        whole = cost(lambda e=estimator: extract_clip(Clip(path, box=BOX), Reader(), e), count)
+        batch = estimator._feed(range(1))
+        network = cost(lambda e=estimator, b=batch: [e._run(b) for _ in range(count)], count)
+        whole = cost(lambda e=Extractor(estimator): e(Clip(path, box=BOX), Reader()), count)
         simple = cost(lambda e=estimator: plain(path, model, lambda b: e._run(b)), count)
         print(f"  {engine}: network alone         {network:7.2f}")
         beyond = whole - base - network

@@ -56,7 +56,7 @@ def test_crop_and_raw_outputs_of_rtmlib(pose):
     for i, record in enumerate(records):
         golden = np.load(pose / f"raw_simcc_f0_b{i}.npz")
         area = estimator._crop(0, frame, record["bbox"])
-        crop = estimator._normalised(range(1))[0]
+        crop = estimator._feed(range(1))[0]
         assert np.abs(crop - golden["crop"].transpose(2, 0, 1)).max() <= tolerance(1e-4, 0.06)
         assert np.allclose(area[:2] + area[2:] / 2, record["center"]) and np.allclose(area[2:], record["scale"])
 

@@ -174,12 +174,12 @@ def test_side_car_is_checked(dots):
         load_model(str(dots))
     card.unlink()
     assert not load_model(str(dots)).described
-    with pytest.raises(WrongUsage, match="built in: dots"):
+    with pytest.raises(WrongUsage, match="built in: dots.*public: rtmpose-t"):
         load_model("rtmpose-x")
 
 
 def test_backend_auto():
-    assert choose_backend("auto", "dots") == "onnx"
+    assert choose_backend("auto", "dots") == ("onnx", "dots")
     with pytest.raises(WrongUsage):
         choose_backend("onnx", None)
     with pytest.raises(WrongUsage):
@@ -191,7 +191,7 @@ def test_backend_auto():
 
 def test_a_process_that_dies_costs_one_clip(tmp_path):
     missing = str(tmp_path / "none.mp4")
-    with Workers(Settings(load_model("dots")), 1) as workers:
+    with Workers(Settings("onnx", load_model("dots")), 1) as workers:
         assert workers.title().startswith("dots@sha256:")
         os.kill(workers._processes[0]._process.pid, signal.SIGKILL)
         asked = [("a", Clip(missing)), ("b", DataError("told before")), ("c", Clip(missing))]
