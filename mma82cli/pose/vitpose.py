@@ -13,7 +13,7 @@ from mma82cli.pose.onnx import TopDownEstimator
 from mma82cli.records import DataError, WrongUsage
 
 NEEDED = "--backend vitpose needs the extra: pip install 'mma82[vitpose]' (transformers)"
-BLUR = 11  # the kernel that transformers' own decoding uses
+BLUR = 3  # a Gaussian of 0.8 cells, as transformers decodes
 BATCH = 64  # crops a run on a GPU
 
 
