@@ -18,11 +18,11 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-SIGMA = 0.5  # seconds of the low-pass
+SIGMA = 1.0  # seconds of the low-pass: longer than a swing of a micro-action, which must not leak into it
 REACH = 12 / 720  # the 3x3 points around a joint lie this far from it, in heights of the person
 WINDOW = 31 / 720  # side of the window that is followed
 LEVELS = 3
-TEXTURE = 1e-3  # least eigenvalue of a window's gradient matrix, as OpenCV normalises it
+TEXTURE = 1e-4  # least eigenvalue of a window's gradient matrix, as OpenCV normalises it
 RETURN = 1.0  # px: how near the way back must end to where the way began
 AGREE = 5  # of the 9 points, how many must come back
 SCATTER = 1.0  # px: their median distance from their median

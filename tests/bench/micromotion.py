@@ -40,7 +40,7 @@ from mma82cli.pose.builder import build_estimator, settings_for  # noqa: E402
 from mma82cli.video import Video  # noqa: E402
 
 REAL = ROOT.parent / "shared" / "real"
-CLIPS = ("ma52/0010_02_0101.mp4", "ma52/0019_02_0078.mp4", "ma52/0035_02_0007.mp4", "asl/milk.mkv", "asl/sorry.mkv")
+CLIPS = ("ma52/0019_02_0078.mp4", "asl/milk.mkv", "ma52/0010_02_0101.mp4", "ma52/0035_02_0007.mp4", "asl/sorry.mkv")
 MOVENET = REAL / "models" / "movenet_single_pose_lightning_ptq.tflite"
 AMPLITUDE, PERIOD, UPPER, WRIST = 3.0, 20, 13, 9
 MOTIONS = ("shift", "limb", "noise", "mpeg", "clip")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOT, as_lines
+from tiny_onnx import write_constant
 
 NEW = ["layout", "keypoints", "fps", "width", "height", "num_frames", "model"]
 
@@ -177,6 +178,12 @@ def test_a_clip_that_ends_a_little_late_is_kept_with_a_warning(run, films):
     ("options", "word"),
     [
         (["--model", "nothing"], "built in: dots"),
+        (["--model", "nothing"], "public: rtmpose-t, rtmpose-s"),
+        (["--model", "dots", "--detector", "nothing"], "public: rtmpose-t"),
+        (["--backend", "tflite"], "--model FILE.tflite"),
+        (["--backend", "tflite", "--model", "x.tflite"], "No such file"),
+        (["--backend", "mediapipe", "--detector", "yolox-m"], "finds the person itself"),
+        (["--backend", "mediapipe", "--channel-order", "bgr"], "--channel-order"),
         (["--model", "nothing.onnx"], "No such file"),
         (["--backend", "onnx"], "--model NAME|FILE"),
         (["--backend", "mediapipe", "--model", "dots"], "--model"),
@@ -195,7 +202,7 @@ def test_no_estimator_names_the_extras(run):
     if importlib.util.find_spec("mediapipe"):
         pytest.skip("mediapipe is installed")
     for options in ([], ["--backend", "mediapipe"]):
-        done = run("extract-skeleton", *options, stdin=[{"video": "a.mp4"}])
+        done = run("extract-skeleton", *options, stdin=[{"video": "a.mp4"}], env={"MMA82_CACHE": "/nowhere"})
         assert done.code == 2 and "mma82[mediapipe]" in done.err and len(done.err.splitlines()) == 1
 
 
@@ -226,6 +233,98 @@ def test_work_is_done_without_torch_and_the_parent_without_opencv(films, clips):
     )
     done = subprocess.run([sys.executable, "-c", code], input=as_lines(clips[:1]), capture_output=True, cwd=ROOT)
     assert done.stderr.decode().strip() == "0 []" and done.stdout.count(b"\n") == 1
+
+
+# -- who is looked at -------------------------------------------------------------------------------------------
+
+
+def network(folder, name, size, **outputs):
+    """A network with constant answers; the test is skipped where nothing runs it."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        pytest.skip("onnxruntime is not installed")
+    return write_constant(folder / f"{name}.onnx", size, **outputs)
+
+
+def test_a_detector_s_box_is_looked_at_and_a_record_s_own_goes_before(run, films, tmp_path):
+    boxes = np.array([[[100, 60, 300, 260, 0.9], [0, 0, 20, 20, 0.5]]])  # of an input of 416, in which the film is 4.33 times
+    detector = network(tmp_path, "people", (416, 416), dets=boxes, labels=np.zeros((1, 2)))
+    x, y = np.zeros((1, 17, 384)), np.zeros((1, 17, 512))
+    x[0, :, 192] = y[0, :, 256] = 1  # every joint in the middle of the box
+    pose = network(tmp_path, "middle", (192, 256), simcc_x=x, simcc_y=y)
+    records = [{"video": "a.mp4"}, {"video": "a.mp4", "box": [10, 10, 50, 30]}]
+    done = run("extract-skeleton", "-q", "--root", films, "--model", pose, "--detector", detector, stdin=records)
+    assert done.code == 0, done.err
+    scale = 416 / 96
+    for record, (left, top) in zip(done.records, [(200 / scale, 160 / scale), (30, 20)], strict=True):
+        joints = np.array(record["keypoints"]).reshape(30, 17, 3)
+        assert np.allclose(joints[..., 0], left, atol=0.1) and np.allclose(joints[..., 1], top, atol=0.1)
+        assert "warnings" not in record
+        assert [m.split("@")[0] for m in record["model"].split("+")] == ["middle", "people"]
+    whole = run("extract-skeleton", "--root", films, "--model", pose, "--detector", "none", stdin=records)
+    assert "whole frame" in whole.records[0]["warnings"][0] and "whole frame" in whole.err
+    wrong = run("extract-skeleton", "--root", films, "--model", pose, "--detector", pose, stdin=records)
+    assert wrong.code == 1 and "not a network that finds boxes" in wrong.err
+
+
+def test_rtmo_follows_the_main_person_and_says_who_is_missing(run, films, tmp_path):
+    boxes = np.array([[[0, 0, 40, 60, 0.9], [200, 100, 500, 400, 0.8]]])
+    joints = np.full((1, 2, 17, 3), 0.9)
+    joints[0, 1, :, :2] = 320, 213
+    model = network(tmp_path, "rtmo", (640, 640), dets=boxes, keypoints=joints)
+    record = run("extract-skeleton", "-q", "--root", films, "--model", model, stdin=[{"video": "a.mp4"}]).records[0]
+    found = np.array(record["keypoints"]).reshape(30, 17, 3)
+    assert np.allclose(found[..., :2], (48, 31.95), atol=0.02) and "warnings" not in record
+    nobody = network(tmp_path, "nobody", (640, 640), dets=boxes * 0, keypoints=joints)
+    record = run("extract-skeleton", "-q", "--root", films, "--model", nobody, stdin=[{"video": "a.mp4"}]).records[0]
+    assert record["keypoints"] == [None] * 30 and record["warnings"] == ["no person found"]
+
+
+def test_the_layout_picks_from_a_whole_body_network(run, films, tmp_path):
+    x, y = np.zeros((1, 133, 384)), np.zeros((1, 133, 512))
+    x[0, np.arange(133), np.arange(133)] = y[0, np.arange(133), 100] = 1
+    model = network(tmp_path, "whole", (192, 256), simcc_x=x, simcc_y=y)
+    base = ["extract-skeleton", "-q", "--root", films, "--model", model]
+    clip = [{"video": "a.mp4", "start": 0, "end": 0.2, "box": [0, 0, 90, 60]}]
+    body, whole = (run(*base, "--layout", layout, stdin=clip).records[0] for layout in ("coco17", "coco133"))
+    assert len(body["keypoints"][0]) == 51 and len(whole["keypoints"][0]) == 399
+    assert body["keypoints"][0] == whole["keypoints"][0][:51] and whole["layout"] == "coco133"
+    assert run(*base, "--layout", "jhmdb15", stdin=clip).code == 2
+
+
+def test_refined_joints_are_near_the_network_s_and_named(run, films):
+    base = ["extract-skeleton", "-q", "--root", films, "--model", "dots"]
+    clip = [{"video": "a.mp4", "start": 0, "end": 1}]
+    raw, refined = run(*base, stdin=clip).records[0], run(*base, "--refine", "flow", stdin=clip).records[0]
+    assert refined["model"] == raw["model"] + "+flow"
+    assert [f is None for f in refined["keypoints"]] == [f is None for f in raw["keypoints"]]
+    assert {k: v for k, v in raw.items() if k not in ("keypoints", "model")}.items() <= refined.items()
+
+
+# -- live -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_comes_out_frame_by_frame(run, films, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "s.mkv"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        writer.write(rng.integers(0, 255, (64, 96, 3), np.uint8))
+    writer.release()
+    pipe = tmp_path / "camera"
+    os.mkfifo(pipe)
+    source = subprocess.Popen(["cp", str(tmp_path / "s.mkv"), str(pipe)])
+    done = run("extract-skeleton", "--live", "--model", "dots", stdin=[{"video": str(pipe), "mine": 1}], timeout=60)
+    assert source.wait() == 0 and done.code == 0 and done.err == ""
+    whole = run("extract-skeleton", "-q", "--model", "dots", stdin=[{"video": str(tmp_path / "s.mkv")}]).records[0]
+    assert [r["time"] for r in done.records] == pytest.approx([i / 10 for i in range(12)])
+    assert [r["keypoints"][0] for r in done.records] == whole["keypoints"]
+    assert all(r["mine"] == 1 and r["num_frames"] == 1 and r["width"] == 96 for r in done.records)
+
+
+def test_live_with_nobody_there_and_with_options_that_do_not_fit(run, tmp_path):
+    done = run("extract-skeleton", "--live", "--model", "dots", stdin=[{"video": str(tmp_path / "none")}])
+    assert done.code == 1 and done.err.count("\n") == 1 and "no stream that can be opened" in done.err
+    for options in (["--resume", tmp_path / "x"], ["--refine", "flow"], ["--shard", "1/2"]):
+        assert run("extract-skeleton", "--live", "--model", "dots", *options).code == 2
 
 
 # -- real files --------------------------------------------------------------------------------------------------
