@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, choice, command
-
-QUIET = {"OPENCV_LOG_LEVEL": "OFF", "OPENCV_FFMPEG_LOGLEVEL": "-8", "GLOG_minloglevel": "3"}  # for libraries in this process
+from mma82cli.commands.options import Root, choice, command, quiet_decoders
 
 Backend = choice("auto", "onnx", "mediapipe", "tflite", "vitpose")
 Peak = choice("subpixel", "argmax")
@@ -102,10 +100,7 @@ def _extract(pipe, settings, jobs: int, root: str, part, resume: str | None) -> 
 
 def _watch(pipe, settings) -> None:
     """A camera or a stream after the other, a line a frame."""
-    import os
-
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    quiet_decoders()
     from mma82cli.pose.builder import build_extractor
     from mma82cli.pose.live import live
     from mma82cli.records import DataError
