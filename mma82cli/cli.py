@@ -83,6 +83,7 @@ def _run(arguments: list[str]) -> int:
         kind = "option" if first.startswith("-") else "command"
         hint = f"did you mean '{near[0]}'?" if near else "`mma82 --help` lists the commands"
         raise WrongUsage(f"no {kind} '{first}'; {hint}")
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # torch's products of matrices sum in one order, however many threads
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that unfinished output is taken away
     return _dispatch(first, arguments[1:])
 
