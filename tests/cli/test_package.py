@@ -56,6 +56,23 @@ def test_installed_wheel(wheel, tmp_path):
     assert shipped == {p.relative_to(tmp_path / "share") for p in (tmp_path / "share").rglob("*") if p.is_file()}
 
 
+def test_editable(tmp_path):
+    """Its files lie where they were; share/ is found beside them."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    source = tmp_path / "source"
+    copied = ("mma82cli", "share", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+    source.mkdir()
+    for name in copied:
+        (source / name).symlink_to(ROOT / name)
+    python, site = tmp_path / "env/bin/python", next((tmp_path / "env/lib").glob("python*/site-packages"))
+    (site / "parent.pth").write_text(sysconfig.get_paths()["purelib"])  # what it depends on, and is built with
+    options = ["--no-deps", "--no-build-isolation", "-e", source]
+    subprocess.run([*PIP, "--python", python, "install", *options], check=True)
+    assert labels(tmp_path / "env/bin/mma82") == labels(ROOT / "bin" / "mma82")
+    where = subprocess.run([python, "-c", "import mma82cli; print(mma82cli.__file__)"], capture_output=True, text=True, cwd="/")
+    assert Path(where.stdout.strip()).resolve() == ROOT / "mma82cli/__init__.py"
+
+
 def test_target(wheel, tmp_path):
     subprocess.run([*PIP, "install", "--no-deps", "--target", tmp_path, wheel], check=True)
     assert labels(sys.executable, "-m", "mma82cli", PYTHONPATH=str(tmp_path)) == labels(ROOT / "bin" / "mma82")

@@ -181,6 +181,7 @@ def test_a_person_sees_progress_and_can_switch_it_off():
     work = ("synth", "--clips", "60", "--jobs", "1")
     shown = on_terminal(*work, NO_COLOR="1")
     assert "60" in shown and "\r" in shown and "\x1b[3" not in shown
+    assert "\x1b[3" not in on_terminal(*work, TERM="dumb")
     assert on_terminal(*work, "--no-progress") == on_terminal(*work, "-q") == ""
 
 
