@@ -33,8 +33,8 @@ not tell how long they are, whose time is in no sum.
     example=EXAMPLE,
     details=DETAILS,
     takes="id video start end label subject domain split segments duration num_frames fps",
-    writes="table name domain split body label classes bodies domains subjects clips videos segments instances hours frames share "
-    "untimed lacking signature",
+    writes="table name domain split body label classes bodies domains subjects clips videos segments instances hours frames "
+    "share untimed lacking signature",
 )
 def run(
     pipe,
