@@ -4,24 +4,29 @@ The paper compares "the same action" of K annotators and leaves open how it is f
 annotation of an annotator, every pair in it overlaps, and the sum of tIoU over all pairs in all groups is the largest
 there is. Intervals make this cheap: annotations that pairwise overlap share an instant, so a sweep over start times
 needs to know only how the annotations open at that instant are grouped. The work is linear in the length of a video
-and exponential only in the number of annotations of one label that are open at once.
+and exponential only in the number of annotations of one label that are open at once: a first pass keeps the best few
+states, a second one all that a bound on what is still to gain lets win, and a crowd that is too large for that is a set
+packing problem (`crowds`).
 """
 
 from __future__ import annotations
 
 from math import lcm
 
+from mma82cli.annotation import crowds
 from mma82cli.annotation.spans import Span, tiou
 
 BEAM = 512  # states kept in the first pass, whose result bounds the second
+STATES = 8192  # states that the second pass may come to
 
 
-def associate(spans: list[Span], owners: list[int], joins=None) -> list[list[int]]:
+def associate(spans: list[Span], owners: list[int], joins=None, unproven: list | None = None) -> list[list[int]]:
     """Groups of indices, each index in one group, ordered by first start.
 
-    spans   (start, end) in microseconds
-    owners  a bit mask each: annotations whose masks meet can't be in one group
-    joins   joins(i, j, intersection, union) -> bool forbids further pairs; pairs that don't overlap never join
+    spans     (start, end) in microseconds
+    owners    a bit mask each: annotations whose masks meet can't be in one group
+    joins     joins(i, j, intersection, union) -> bool forbids further pairs; pairs that don't overlap never join
+    unproven  takes the size of every crowd whose groups are the best that were found, not surely the best there are
     """
     if _is_one_group(spans, owners) and joins is None:
         return [list(range(len(spans)))]
@@ -32,7 +37,10 @@ def associate(spans: list[Span], owners: list[int], joins=None) -> list[list[int
         elif joins is None and _is_one_group([spans[i] for i in component], [owners[i] for i in component]):
             groups.append(sorted(component))
         else:
-            groups += _optimum(component, spans, owners, joins)
+            found, proven = _optimum(component, spans, owners, joins)
+            groups += found
+            if not proven and unproven is not None:
+                unproven.append(len(component))
     return groups
 
 
@@ -48,7 +56,7 @@ def _is_one_group(spans: list[Span], owners: list[int]) -> bool:
 
 def _components(spans: list[Span]) -> list[list[int]]:
     """Indices by stretches of time without a gap, each in order of (start, end, index)."""
-    components, reach = [], -1
+    components, reach = [], float("-inf")
     for i in sorted(range(len(spans)), key=lambda i: (spans[i], i)):
         if spans[i][0] >= reach:
             components.append([])
@@ -57,13 +65,19 @@ def _components(spans: list[Span]) -> list[list[int]]:
     return components
 
 
-def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> list[list[int]]:
+def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> tuple[list[list[int]], bool]:
+    """(groups, whether they are known to be the best)."""
     local = [spans[i] for i in order]  # numbered by start, so that a state has one spelling
     weights = _weights(order, local, owners, joins)
-    value, groups, exact = _sweep(local, weights, BEAM, None)
+    still = _still_to_gain(weights, [owners[i] for i in order])
+    value, groups, exact = _sweep(local, weights, still, BEAM, None)
     if not exact:
-        value, groups, exact = _sweep(local, weights, None, value)
-    return [sorted(order[n] for n in group) for group in groups]
+        better, found, exact = _sweep(local, weights, still, STATES, value)
+        value, groups = (better, found) if exact else (value, groups)
+    if not exact:
+        better, found, exact = crowds.pack(weights)
+        value, groups = (better, found) if better > value else (value, groups)
+    return [sorted(order[n] for n in group) for group in groups], exact
 
 
 def _weights(order, local, owners, joins) -> list[dict[int, int]]:
@@ -84,13 +98,12 @@ def _weights(order, local, owners, joins) -> list[dict[int, int]]:
     return [{m: shared * (common // union) for m, (shared, union) in row.items()} for row in fractions]
 
 
-def _sweep(spans: list[Span], weights, beam: int | None, least: int | None):
+def _sweep(spans: list[Span], weights, still: list[int], most: int, least: int | None):
     """(value, groups, exact). Dynamic programming over starts; a state is how the open annotations are grouped.
 
-    `beam` keeps that many states a step (then `exact` may be False); `least` is a value known to be reached, and
-    states that can't reach it any more are dropped.
+    `most` states are kept a step: where there are more, `exact` is False. `least` is a value known to be reached: states
+    that can't reach it any more, by what is `still` to gain, are dropped, and more than `most` end the search.
     """
-    still = _still_to_gain(weights)
     states = {(): (0, None)}  # open groups -> (value, trail of (index, the group it joined, trail before))
     exact = True
     for i, row in enumerate(weights):
@@ -110,20 +123,26 @@ def _sweep(spans: list[Span], weights, beam: int | None, least: int | None):
                 best = following.get(key)
                 if best is None or total > best[0]:
                     following[key] = total, (i, group, trail)
-        if beam is not None and len(following) > beam:
+        if len(following) > most:
             exact = False
-            kept = sorted(following.items(), key=lambda item: (-item[1][0], item[0]))[:beam]
+            if least is not None:
+                return least, [], exact
+            kept = sorted(following.items(), key=lambda item: (-item[1][0], item[0]))[:most]
             following = dict(kept)
         states = following
     value, trail = min(states.values(), key=lambda found: -found[0])
     return value, _groups(trail), exact
 
 
-def _still_to_gain(weights) -> list[int]:
-    """still[n]: no way of grouping the annotations from the n-th on adds more (each with all its earlier partners)."""
+def _still_to_gain(weights, owners: list[int]) -> list[int]:
+    """still[n]: no way of grouping the annotations from the n-th on adds more: each with its best earlier partner of every
+    owner."""
     still = [0]
     for row in reversed(weights):
-        still.append(still[-1] + sum(row.values()))
+        best: dict[int, int] = {}
+        for m, weight in row.items():
+            best[owners[m]] = max(weight, best.get(owners[m], 0))
+        still.append(still[-1] + sum(best.values()))
     return still[::-1]
 
 

@@ -49,20 +49,22 @@ class Choices:
 
 class Video(NamedTuple):
     """What came of a video: `segments` as records in order; how many results were `left_out` as too short, or `unseen`
-    by enough annotators; annotations `repeated` by their annotator; segments in `conflict`; and `instances`, the
-    annotations grouped (for agreement)."""
+    by enough annotators; annotations `repeated` by their annotator; segments in `conflict`; `crowds` that were too large to be
+    grouped for certain; and `instances`, the annotations grouped (for agreement)."""
 
     segments: list[dict]
     left_out: int
     unseen: int
     repeated: int
     conflict: int
+    crowds: int
     instances: list[list[Annotation]]
 
 
 def merge_video(annotations: list[Annotation], choices: Choices) -> Video:
     """Associates, resolves categories and merges one video's annotations. Raises AnnotationError."""
-    instances = find_instances(annotations)
+    crowds: list[int] = []
+    instances = find_instances(annotations, crowds)
     made, left_out, unseen = [], 0, 0
     for groups in _conflicts(instances, choices):
         if choices.min_annotators > 1:
@@ -80,7 +82,7 @@ def merge_video(annotations: list[Annotation], choices: Choices) -> Video:
     segments = [record for _, record in made]
     repeated = _repeated(annotations) if len(instances) > 1 else 0
     conflict = sum([segment["status"] == "conflict" for segment in segments])
-    return Video(segments, left_out, unseen, repeated, conflict, instances)
+    return Video(segments, left_out, unseen, repeated, conflict, len(crowds), instances)
 
 
 def _repeated(annotations: list[Annotation]) -> int:
@@ -96,9 +98,10 @@ def _repeated(annotations: list[Annotation]) -> int:
     return count
 
 
-def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
+def find_instances(annotations: list[Annotation], crowds: list[int]) -> list[list[Annotation]]:
     """Annotations of one label and instance together, in order of their annotators: those with the same `instance`,
-    the others by `associate`. An instance whose annotations bear several labels comes as a list for all of them."""
+    the others by `associate`. An instance whose annotations bear several labels comes as a list for all of them.
+    `crowds` takes the sizes of those that are too large to be grouped for certain."""
     named: dict[str, list[Annotation]] = {}
     labels: dict[str, list[Annotation]] = {}
     for annotation in annotations:
@@ -123,7 +126,7 @@ def find_instances(annotations: list[Annotation]) -> list[list[Annotation]]:
         if len(group) == 1:
             groups.append(group)
             continue
-        for indices in associate([a.span for a in group], [1 << a.rank for a in group]):
+        for indices in associate([a.span for a in group], [1 << a.rank for a in group], unproven=crowds):
             groups.append(sorted(group if len(indices) == len(group) else [group[i] for i in indices], key=BY_RANK))
     return groups
 
@@ -136,16 +139,33 @@ def _conflicts(groups: list[list[Annotation]], choices: Choices) -> list[list[li
     if len(groups) == 1:
         return [groups]
     free = [group for group in groups if group[0].record.get("instance") is None]
-    if len({group[0].label for group in free}) < 2:
+    owners = [sum([1 << a.rank for a in group]) for group in free]
+    if not _may_conflict(free, owners):
         return [[group] for group in groups]
     spans = [merge([a.span for a in group], choices.rule, choices.threshold)[:2] for group in free]
-    owners = [sum(1 << a.rank for a in group) for group in free]
 
     def joins(i, j, shared, union):
         return free[i][0].label != free[j][0].label and 2 * shared >= union
 
     sets = [[free[i] for i in indices] for indices in associate(spans, owners, joins)]
     return [[group] for group in groups if group[0].record.get("instance") is not None] + sets
+
+
+def _may_conflict(groups: list[list[Annotation]], owners: list[int]) -> bool:
+    """Whether two groups of different annotators and labels lie over each other, from first start to last end."""
+    reaches = []
+    for group, owner in zip(groups, owners, strict=True):
+        spans = [a.span for a in group]
+        reaches.append((min(spans)[0], max([span[1] for span in spans]), owner, group[0].label))
+    reaches.sort()
+    for i, (_, end, owner, label) in enumerate(reaches):
+        for j in range(i + 1, len(reaches)):
+            start, _, other, another = reaches[j]
+            if start >= end:
+                break
+            if not owner & other and label != another:
+                return True
+    return False
 
 
 def _resolve(groups: list[list[Annotation]], senior: str | None) -> list[tuple[str, list[Annotation], str]]:

@@ -56,7 +56,7 @@ def run(
     minimum = microseconds(min_duration)
     reader = Reader(load_taxonomy(taxonomy), minimum)
     choices = Choices(rule.value, Fraction(repr(threshold)), minimum, min_annotators, senior)
-    counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0}
+    counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0, "crowds": 0}
     videos = _grouped(pipe, reader) if grouped else _by_video(pipe, reader)
     with _measuring(agreement, reader) as measure, _without_cycles():
         for held, video in _merged(pipe, videos, choices):
@@ -176,6 +176,8 @@ def _tell(pipe, reader, counts: dict, min_duration: float, min_annotators: int, 
         pipe.note(f"{counts['repeated']} annotations overlap one of the same annotator and label; they stay apart")
     if counts["conflict"]:
         pipe.note(f"{counts['conflict']} segments are in conflict over the label (status \"conflict\")")
+    if counts["crowds"]:
+        pipe.note(f"{counts['crowds']} crowds of annotations of one label are too large to be grouped by the exact optimum")
     if senior is not None and senior not in reader.ranks and reader.ranks:
         pipe.note(f"the senior annotator '{senior}' is not in the input; it has {', '.join(reader.names)}")
 
