@@ -1,153 +1,161 @@
 """How well annotators agree: frame-wise kappa, alpha and Dice, and what matched instances say.
 
 Frames are 100 ms; a frame is active for an annotator when its centre lies in one of their [start, end). All annotators
-of the input rate every video: who marked nothing saw nothing. Every figure is a function of sums, and the overall line
-is the same function of the sums over all videos and labels.
+of the input rate every video: who marked nothing saw nothing. Every figure is a function of sums over cells, a cell being
+a label in a video; pooled over a label or over everything they give that label's figures, or those for all.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
-from mma82cli.annotation.instances import Annotation
-from mma82cli.annotation.spans import Span, microseconds, tiou
-from mma82cli.records import is_number
+import numpy as np
 
 STEP = 100_000  # microseconds a frame
-Mark = tuple[int, Span]  # rank of the annotator, span in microseconds
 
 
+class Marks(NamedTuple):
+    """Annotations as columns, (N,) integers: the cell, the instance, the annotator's rank, start and end in microseconds;
+    those of one instance stand together."""
+
+    cell: np.ndarray
+    instance: np.ndarray
+    rank: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+@dataclass
 class Sums:
-    """The additive parts of every figure; `add` pools two."""
+    """The additive parts of every figure, for C cells (or pools of them), R annotators and P pairs of annotators.
 
-    def __init__(self):
-        self.tables: dict[tuple[int, int], list[int]] = {}  # pair of raters -> frames [both, first, second, neither]
-        self.active = self.idle = 0  # rater-frames
-        self.disagreeing = 0.0  # alpha's observed coincidences of unlike values, one way
-        self.tiou, self.pairs = 0.0, 0
-        self.matched, self.given = 0, 0  # pairs with tIoU >= 0.5; annotations of both raters, over pairs of raters
-        self.boundaries = array("q")  # |difference| of starts and of ends in matched pairs, microseconds
-
-    def add(self, other: Sums) -> None:
-        """Adds another video's or label's sums to these."""
-        for pair, table in other.tables.items():
-            mine = self.tables.setdefault(pair, [0, 0, 0, 0])
-            for i in range(4):
-                mine[i] += table[i]
-        for name in ("active", "idle", "disagreeing", "tiou", "pairs", "matched", "given"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.boundaries.extend(other.boundaries)
-
-    def figures(self, names: list[str]) -> dict:
-        """The figures; null where one is undefined (no pair, or no variation to agree on)."""
-        pairs = sorted(self.tables)
-        return {
-            "kappa": {f"{names[a]}|{names[b]}": _kappa(*self.tables[a, b]) for a, b in pairs},
-            "dice": {f"{names[a]}|{names[b]}": _dice(*self.tables[a, b]) for a, b in pairs},
-            "alpha": self._alpha(),
-            "mean_tiou": self.tiou / self.pairs if self.pairs else None,
-            "boundary_error": _median(self.boundaries),
-            "f1": 2 * self.matched / self.given if self.given else None,
-            "pairs": self.pairs,
-        }
-
-    def _alpha(self) -> float | None:
-        """Krippendorff's alpha for two nominal values: 1 - (n - 1) o_01 / (n_0 n_1)."""
-        expected = self.active * self.idle
-        if not expected or not self.tables:
-            return None
-        return 1 - (self.active + self.idle - 1) * self.disagreeing / expected
-
-
-def _kappa(both: int, first: int, second: int, neither: int) -> float | None:
-    """Cohen's kappa; None where both raters always say the same one thing."""
-    n = both + first + second + neither
-    chance = (both + first) * (both + second) + (neither + second) * (neither + first)  # n^2 times
-    return (n * (both + neither) - chance) / (n * n - chance) if n * n != chance else None
-
-
-def _dice(both: int, first: int, second: int, neither: int) -> float | None:
-    return 2 * both / (2 * both + first + second) if both + first + second else None
-
-
-def _median(values: array) -> float | None:
-    """The median in seconds."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    twice = ordered[middle] + ordered[middle - (len(ordered) % 2 == 0)]
-    return twice / 2_000_000
-
-
-def measure(groups: list[list[Mark]], raters: int, frames: int) -> Sums:
-    """The sums of one video and label: `groups` are its instances, `raters` how many annotators there are."""
-    sums = Sums()
-    masks = [0] * raters  # a bit a frame
-    given = Counter(rank for group in groups for rank, _ in group)
-    for group in groups:
-        for rank, span in group:
-            masks[rank] |= _active(span, frames)
-        for (_, a), (_, b) in combinations(group, 2):
-            shared, union = tiou(a, b)
-            sums.tiou += shared / union
-            sums.pairs += 1
-            sums.matched += 2 * shared >= union
-            sums.boundaries.extend((abs(a[0] - b[0]), abs(a[1] - b[1])))
-    unlike = 0
-    for a, b in combinations(range(raters), 2):
-        both = (masks[a] & masks[b]).bit_count()
-        first, second = masks[a].bit_count() - both, masks[b].bit_count() - both
-        sums.tables[a, b] = [both, first, second, frames - both - first - second]
-        sums.given += given[a] + given[b]
-        unlike += first + second
-    if raters > 1:
-        sums.active = sum(mask.bit_count() for mask in masks)
-        sums.idle = frames * raters - sums.active
-        sums.disagreeing = unlike / (raters - 1)
-    return sums
-
-
-def _active(span: tuple[int, int], frames: int) -> int:
-    """A bit for each frame whose centre lies in [start, end)."""
-    first = min(max(0, -((STEP // 2 - span[0]) // STEP)), frames)
-    last = min(max(0, -((STEP // 2 - span[1]) // STEP)), frames)
-    return (1 << last) - (1 << first)
-
-
-class Agreement:
-    """Takes videos one by one; when all annotators are known, gives a row a video and label, and one for all.
-
-    It holds the spans, not the records.
+    frames, count  (C,) frames; annotations
+    active         (R, C) frames in which an annotator sees the label
+    both           (P, C) frames in which both of a pair do
+    tiou, pairs, matched  (C,) of the pairs in one instance: their tIoU, how many, how many with a tIoU of 0.5 or more
+    apart, of      (B,) |difference| of the starts and of the ends in each such pair, microseconds; and the cell it is of
     """
 
-    def __init__(self):
-        self._cells: list[tuple[str, str, int, list[list[Mark]]]] = []
+    frames: np.ndarray
+    count: np.ndarray
+    active: np.ndarray
+    both: np.ndarray
+    tiou: np.ndarray
+    pairs: np.ndarray
+    matched: np.ndarray
+    apart: np.ndarray
+    of: np.ndarray
 
-    def add(self, annotations: list[Annotation], instances: list[list[Annotation]]) -> None:
-        """Takes a video: its annotations, and the same grouped into instances."""
-        frames, video = _frames(annotations), annotations[0].record["video"]
-        labels: dict[str, list[list[Mark]]] = {}
-        for group in instances:
-            for label in {a.label for a in group}:
-                labels.setdefault(label, []).append([(a.rank, a.span) for a in group if a.label == label])
-        self._cells += [(video, label, frames, labels[label]) for label in sorted(labels)]
+    def pooled(self, pool: np.ndarray, size: int) -> Sums:
+        """The sums of `size` pools; `pool` (C,) says where a cell goes."""
 
-    def rows(self, names: list[str]) -> Iterator[dict]:
-        """The rows, those of a video by label, at last the one with `video` null. `names`: annotators by rank."""
-        together = Sums()
-        for video, label, frames, groups in self._cells:
-            sums = measure(groups, len(names), frames)
-            together.add(sums)
-            yield {"video": video, "label": label, **sums.figures(names)}
-        yield {"video": None, "label": None, **together.figures(names)}
+        def add(values):
+            out = np.zeros((*values.shape[:-1], size), values.dtype)
+            np.add.at(out, (..., pool), values)
+            return out
+
+        columns = (self.frames, self.count, self.active, self.both, self.tiou, self.pairs, self.matched)
+        return Sums(*map(add, columns), self.apart, pool[self.of])
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """kappa and dice (P, C); alpha, mean_tiou, boundary_error (s), f1 and pairs (C,). NaN where one is undefined: no
+        pair, or no variation to agree on."""
+        raters = len(self.active)
+        pairs = list(combinations(range(raters), 2))
+        first, second = (self.active[[pair[k] for pair in pairs]].reshape(len(pairs), -1) for k in (0, 1))
+        n, both = self.frames, self.both
+        neither = n - first - second + both
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chance = first * second + (n - first) * (n - second)  # n^2 times
+            kappa = np.where(n * n != chance, (n * (both + neither) - chance) / (n * n - chance), np.nan)
+            active, unlike = self.active.sum(0), (first + second - 2 * both).sum(0)
+            idle = raters * n - active
+            disagreeing = unlike / (raters - 1) if raters > 1 else np.full(len(n), np.nan)
+            alpha = 1 - (active + idle - 1) * disagreeing / (active * idle)
+            return {
+                "kappa": kappa,
+                "dice": 2 * both / (first + second),
+                "alpha": np.where(active * idle > 0, alpha, np.nan),
+                "mean_tiou": self.tiou / self.pairs,
+                "boundary_error": self._median_apart(),
+                "f1": 2 * self.matched / ((raters - 1) * self.count) if raters > 1 else np.full(len(n), np.nan),
+                "pairs": self.pairs,
+            }
+
+    def _median_apart(self) -> np.ndarray:
+        order = np.lexsort((self.apart, self.of))
+        values, sizes = self.apart[order], np.bincount(self.of, minlength=len(self.frames))
+        first = sizes.cumsum() - sizes
+        medians = np.full(len(sizes), np.nan)
+        some = sizes > 0
+        low, high = (first + (sizes - 1) // 2)[some], (first + sizes // 2)[some]
+        medians[some] = (values[low] + values[high]) / 2_000_000
+        return medians
 
 
-def _frames(annotations: list[Annotation]) -> int:
-    """Frames up to the video's `duration`, else to the last end."""
-    durations = [a.record["duration"] for a in annotations if is_number(a.record.get("duration"))]
-    until = microseconds(max(durations)) if durations else max(a.span[1] for a in annotations)
-    return max(1, -(-until // STEP))
+def measure(marks: Marks, frames: np.ndarray, raters: int) -> Sums:
+    """The sums of C cells. `frames` (C,) of each cell's video; `raters` how many annotators there are."""
+    cells = len(frames)
+    offset = (frames + 1).cumsum() - frames  # all cells one after the other on one line of frames, a gap between them
+    first, last = (np.clip(-((STEP // 2 - t) // STEP), 0, frames[marks.cell]) for t in (marks.start, marks.end))
+    lines = []
+    for rank in range(raters):
+        mine = (marks.rank == rank) & (first < last)
+        at = offset[marks.cell[mine]]
+        lines.append(_Line(at + first[mine], at + last[mine], marks.cell[mine]))
+    active = [np.bincount(line.cell, line.end - line.start, cells) for line in lines]
+    both = [np.bincount(lines[a].cell, lines[b].within(lines[a]), cells) for a, b in combinations(range(raters), 2)]
+    i, j = _pairs(marks.instance)
+    shared = np.minimum(marks.end[i], marks.end[j]) - np.maximum(marks.start[i], marks.start[j])
+    shared = np.maximum(shared, 0)
+    union = (marks.end - marks.start)[i] + (marks.end - marks.start)[j] - shared
+    cell = marks.cell[i]
+    apart = np.stack([np.abs(marks.start[i] - marks.start[j]), np.abs(marks.end[i] - marks.end[j])], 1)
+    return Sums(
+        frames,
+        np.bincount(marks.cell, minlength=cells),
+        np.array(active, int).reshape(raters, cells),
+        np.array(both, int).reshape(-1, cells),
+        np.bincount(cell, shared / union, cells),
+        np.bincount(cell, minlength=cells),
+        np.bincount(cell[2 * shared >= union], minlength=cells),
+        apart.ravel(),
+        cell.repeat(2),
+    )
+
+
+class _Line:
+    """What one annotator sees, as stretches of frames that don't touch, in order, each in one cell."""
+
+    def __init__(self, start: np.ndarray, end: np.ndarray, cell: np.ndarray):
+        order = np.argsort(start, kind="stable")
+        start, reach = start[order], np.maximum.accumulate(end[order])
+        new = np.append(True, start[1:] > reach[:-1])[: len(start)]
+        self.start, self.end = start[new], reach[np.append(new[1:], True)[: len(start)]]
+        self.cell = cell[order][new]
+        self._total = np.append(0, (self.end - self.start).cumsum())
+
+    def within(self, other: _Line) -> np.ndarray:
+        """How many frames of each of the other's stretches are seen here."""
+        return self._before(other.end) - self._before(other.start)
+
+    def _before(self, frame: np.ndarray) -> np.ndarray:
+        """How many frames are seen before each of these."""
+        stretch = np.searchsorted(self.start, frame, "right")  # of those that begin there or before, the last may reach over it
+        ends, starts = np.append(-1, self.end)[stretch], np.append(-1, self.start)[stretch]
+        return self._total[stretch] - np.maximum(0, ends - np.maximum(frame, starts))
+
+
+def _pairs(instance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(i, j) rows, i < j, of every two annotations of one instance, whose rows stand together."""
+    new = np.flatnonzero(np.append(True, instance[1:] != instance[:-1])[: len(instance)])
+    sizes = np.diff(np.append(new, len(instance)))
+    firsts, seconds = [np.zeros(0, int)], [np.zeros(0, int)]
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        begin = new[sizes == size][:, None]
+        a, b = np.triu_indices(size, 1)
+        firsts.append((begin + a).ravel())
+        seconds.append((begin + b).ravel())
+    return np.concatenate(firsts), np.concatenate(seconds)

@@ -40,19 +40,23 @@ class Reader:
             label = self.taxonomy.names[self.taxonomy.id(given)]
             if type(given) is str:
                 self._names[given] = label
-        for field, value in (("video", record.get("video")), ("annotator", annotator)):
-            if type(value) is not str or not value:
-                text(record, field)
+        video = record.get("video")
+        if type(video) is not str or not video:
+            text(record, "video")
+        if type(annotator) is not str or not annotator:
+            text(record, "annotator")
         if instance is not None and (type(instance) is not str or not instance):
             text(record, "instance")
-        rank = self.ranks.setdefault(annotator, len(self.ranks))
-        times = microseconds(start), microseconds(end)
-        if times[1] - times[0] <= self.min_duration:
+        rank = self.ranks.get(annotator)
+        if rank is None:
+            rank = self.ranks[annotator] = len(self.ranks)
+        begin, stop = microseconds(start), microseconds(end)
+        if stop - begin <= self.min_duration:
             self.too_short += 1
             if len(self.places) < PLACES:
                 self.places.append(f"{file}:{number}")
             return None
-        return Annotation(times, rank, label, record, file, number)
+        return Annotation((begin, stop), rank, label, record, file, number)
 
 
 def _span(record: dict) -> tuple[float, float]:

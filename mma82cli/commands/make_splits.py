@@ -75,7 +75,7 @@ def run(
             for note in made.notes:
                 pipe.note(note)
         if report:
-            _report(report, clips, splits, shares)
+            _report(pipe, report, clips, splits, shares)
         if not check:
             spool.seek(0)
             for raw, stale, *values in zip(spool, held, splits, made.support, made.protocols, strict=True):
@@ -160,12 +160,11 @@ def _check(pipe, clips, splits: list[str]) -> None:
     pipe.note(f"no leak: {len(names)} groups (field '{field}'), each in one split")
 
 
-def _report(path: str, clips, splits, shares: dict[str, float]) -> None:
-    import orjson
-
+def _report(pipe, path: str, clips, splits, shares: dict[str, float]) -> None:
+    from mma82cli.commands.report import write_beside
     from mma82cli.protocol.report import report
-    from mma82cli.stream import WRITE, Output
+    from mma82cli.protocol.tables import tables
+    from mma82cli.stream import Output
 
     with Output(path) as out:
-        for row in report(clips, splits, shares):
-            out.write(orjson.dumps(row, option=WRITE))
+        write_beside(pipe, out, report(clips, splits, shares), tables)

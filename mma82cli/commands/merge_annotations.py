@@ -22,8 +22,23 @@ Nest = Annotated[bool, typer.Option("--nest", help="one record a video, with 'se
 Grouped = Annotated[bool, typer.Option("--grouped", help="a video's lines are adjacent: hold one video, not the stream")]
 
 
+EXAMPLE = """
+mma82 merge-annotations a1.jsonl a2.jsonl a3.jsonl | mma82 make-splits > segments.jsonl
+mma82 merge-annotations --agreement agreement.txt a1.jsonl a2.jsonl a3.jsonl > segments.jsonl
+"""
+DETAILS = """
+--agreement writes a line a video and label, and last one for all: kappa and Dice of each pair of annotators and
+Krippendorff's alpha, frame by frame (100 ms); mean tIoU, median boundary error and F1 (tIoU 0.5) of matched segments.
+The last line has the same by label ('labels'); each annotator scored against the merge as a system would be, which is
+how far people get ('ceiling'); and the three rules beside each other ('rules': tIoU with the annotations that were
+merged, and with one that was held out). A FILE that ends in .txt, .md, .tex or .tsv gets tables of the last line, and
+so does a terminal.
+"""
+
+
 @command(
-    example="mma82 merge-annotations a1.jsonl a2.jsonl a3.jsonl | mma82 make-splits > segments.jsonl",
+    example=EXAMPLE,
+    details=DETAILS,
     takes="video start end label annotator instance subject domain duration",
     adds="annotators sources agreement status tie segments",
 )
@@ -58,14 +73,14 @@ def run(
     choices = Choices(rule.value, Fraction(repr(threshold)), minimum, min_annotators, senior)
     counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0, "crowds": 0}
     videos = _grouped(pipe, reader) if grouped else _by_video(pipe, reader)
-    with _measuring(agreement, reader) as measure, _without_cycles():
+    with _measuring(pipe, agreement, reader, choices.threshold) as measure, _without_cycles():
         for held, video in _merged(pipe, videos, choices):
             for record in [nested(held, video.segments)] if nest else video.segments:
                 pipe.write(record)
             for what in counts:
                 counts[what] += getattr(video, what)
             if measure:
-                measure(held, video.instances)
+                measure(held, video)
     _tell(pipe, reader, counts, min_duration, min_annotators, senior)
 
 
@@ -147,21 +162,20 @@ def _without_cycles():
 
 
 @contextmanager
-def _measuring(path: str | None, reader):
+def _measuring(pipe, path: str | None, reader, threshold):
     """A function that takes each video's instances; the agreement file appears when all is done."""
     if path is None:
         yield None
         return
-    import orjson
+    from mma82cli.annotation.comparison import Comparison
+    from mma82cli.annotation.tables import tables
+    from mma82cli.commands.report import write_beside
+    from mma82cli.stream import Output
 
-    from mma82cli.annotation.agreement import Agreement
-    from mma82cli.stream import WRITE, Output
-
-    agreement = Agreement()
+    comparison = Comparison(reader.taxonomy, threshold)
     with Output(path) as out:
-        yield agreement.add
-        for row in agreement.rows(reader.names):
-            out.write(orjson.dumps(row, option=WRITE))
+        yield comparison.add
+        write_beside(pipe, out, comparison.rows(reader.names), tables)
 
 
 def _tell(pipe, reader, counts: dict, min_duration: float, min_annotators: int, senior) -> None:

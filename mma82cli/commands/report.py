@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 
 from mma82cli.commands.options import choice
 
+ENDINGS = {".txt": "table", ".md": "markdown", ".tex": "latex", ".tsv": "tsv"}
 Format = choice("jsonl", "table", "markdown", "latex", "tsv", "plain")
 
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
@@ -39,15 +41,35 @@ def write_report(pipe, lines: list[dict], choices: dict, format: str | None, tab
         pipe.out.write(draw(tables(lines), format, _width(on_terminal), signature).encode())
 
 
-def _width(on_terminal: bool) -> int:
+def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]], list]) -> None:
+    """Writes the rows of a report that leaves beside the records into `out`: as lines, or as tables where the file's name
+    ends in .txt, .md, .tex or .tsv. Where standard error is a terminal the tables are shown there, too."""
+    import orjson
+
+    from mma82cli.stream import WRITE
+    from mma82cli.tables import draw
+
+    form = ENDINGS.get(os.path.splitext(out.name)[1])
+    shown = sys.stderr.isatty() and not pipe.quiet
+    kept = []
+    for row in rows:
+        if form is None:
+            out.write(orjson.dumps(row, option=WRITE))
+        if form or shown:
+            kept.append(row)
+    if form:
+        out.write(draw(tables(kept), form).encode())
+    if shown:
+        sys.stderr.write("\n" + draw(tables(kept), "table", _width(True, 2)))
+
+
+def _width(on_terminal: bool, stream: int = 1) -> int:
     """Of a table: the terminal's, and elsewhere the same for everyone."""
     from mma82cli.tables import WIDTH
 
     if not on_terminal:
         return WIDTH
-    import os
-
     try:
-        return max(WIDTH // 2, os.get_terminal_size(1).columns)
+        return max(WIDTH // 2, os.get_terminal_size(stream).columns)
     except OSError:
         return WIDTH

@@ -156,3 +156,40 @@ def test_an_annotator_twice_in_an_instance(run):
     rows = [dict(THREE[0], instance="i"), dict(THREE[0], instance="i", start=1.5)]
     result = run("merge-annotations", stdin=rows)
     assert result.code == 1 and "<stdin>:2: " in result.err and "<stdin>:1" in result.err and '"i"' in result.err
+
+
+def test_the_ceiling_is_what_score_says(run, tmp_path):
+    """An annotator's figures against the merge are those of a system that predicts the same segments."""
+    annotations = run("synth", "--kind", "annotations", "--clips", "60", "--classes", "6", "--subjects", "6").records
+    nested = run("merge-annotations", "--nest", "--agreement", tmp_path / "agreement.jsonl", stdin=annotations).records
+    whole = [json.loads(x) for x in (tmp_path / "agreement.jsonl").read_text().splitlines()][-1]
+    assert whole["video"] is None and set(whole["labels"]) == {a["label"] for a in annotations}
+    videos = []
+    for video in nested:
+        mine = [a for a in annotations if (a["video"], a["annotator"]) == (video["video"], "A2")]
+        spans = [{"start": a["start"], "end": a["end"], "label": a["label"], "score": 1.0} for a in mine]
+        spans.sort(key=lambda s: (s["start"], s["end"]))
+        videos.append({"id": video["video"], "segments": video["segments"], "predictions": spans})
+    scored = run("score", stdin=videos).records
+    found = {(x["level"], x["tiou"]): x["value"] for x in whole["ceiling"] if (x["annotator"], x["metric"]) == ("A2", "map")}
+    assert found == {(x["level"], x["tiou"]): pytest.approx(x["value"]) for x in scored} and len(found) == 30
+    top1 = [x["value"] for x in whole["ceiling"] if (x["metric"], x["level"]) == ("top1", "action")]
+    assert 0.9 < min(top1) < 1.0  # annotators slip now and then
+    rules = {x["rule"]: x for x in whole["rules"]}
+    assert rules["median"]["tiou"] > rules["paper"]["tiou"] and rules["paper"]["length"] > rules["median"]["length"]
+
+
+def test_labels_that_a_vote_overruled_lower_the_ceiling(run, tmp_path):
+    rows = [line("a1", 1, 3), line("a2", 1, 3), line("a3", 1, 3, "Shaking head"), line("a1", 5, 6), line("a2", 5, 6)]
+    run("merge-annotations", "--agreement", tmp_path / "agreement", stdin=rows)
+    whole = json.loads((tmp_path / "agreement").read_text().splitlines()[-1])
+    top1 = {x["annotator"]: (x["value"], x["n"]) for x in whole["ceiling"] if (x["metric"], x["level"]) == ("top1", "action")}
+    assert top1 == {"a1": (1.0, 2), "a2": (1.0, 2), "a3": (0.0, 1)}
+
+
+@pytest.mark.parametrize("ending, sign", [("txt", "───"), ("md", "| ---"), ("tex", "\\toprule"), ("tsv", "Kappa\tDice")])
+def test_agreement_as_tables(run, tmp_path, ending, sign):
+    rows = [line("a1", 1, 3), line("a2", 1, 2.9), line("a3", 1.2, 3)]
+    run("merge-annotations", "--agreement", tmp_path / f"agreement.{ending}", stdin=rows)
+    text = (tmp_path / f"agreement.{ending}").read_text()
+    assert sign in text and "Nodding" in text and "a2" in text and "median" in text

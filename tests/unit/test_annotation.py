@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from itertools import combinations
+from unittest import mock
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mma82cli.annotation import association
-from mma82cli.annotation.agreement import measure
+from mma82cli.annotation import association, ceiling, crowds
+from mma82cli.annotation.agreement import Marks, measure
 from mma82cli.annotation.association import associate
 from mma82cli.annotation.merging import RULES, merge
 from mma82cli.annotation.spans import microseconds, seconds, tiou
@@ -61,13 +64,40 @@ def test_association_is_optimal_and_loses_nothing(items):
 @given(st.lists(st.tuples(spans, st.integers(0, 2)), min_size=4, max_size=7))
 def test_a_narrow_beam_is_made_good(items):
     of, owners = [span for span, _ in items], [1 << owner for _, owner in items]
-    kept = association.BEAM
-    association.BEAM = 1
-    try:
-        groups = associate(of, owners)
-    finally:
-        association.BEAM = kept
-    assert total(groups, of) == brute_force(of, owners)
+    for states in (association.STATES, 1):  # the second pass, and the integer program
+        with mock.patch.multiple(association, BEAM=1, STATES=states):
+            groups = associate(of, owners)
+        assert total(groups, of) == brute_force(of, owners)
+
+
+def crowd(people, annotators=3):
+    """People who do the same at once, as annotators mark them; and who is who."""
+    rng = random.Random(people)
+    of, owners = [], []
+    for _ in range(people):
+        start, length = 10 + rng.uniform(0, 1), rng.uniform(2, 4)
+        for annotator in range(annotators):
+            span = start + rng.gauss(0, 0.1), start + length + rng.gauss(0, 0.1)
+            of.append(tuple(microseconds(t) for t in span))
+            owners.append(1 << annotator)
+    return of, owners
+
+
+@pytest.mark.parametrize("people", [4, 7, 13])
+def test_a_crowd_is_grouped_for_certain(people):
+    of, owners = crowd(people)
+    unproven = []
+    groups = associate(of, owners, unproven=unproven)
+    assert sorted(i for group in groups for i in group) == list(range(len(of))) and not unproven
+    assert total(groups, of) >= total([list(range(i, i + 3)) for i in range(0, len(of), 3)], of)
+
+
+def test_too_large_a_crowd_is_told_of():
+    of, owners = crowd(9)
+    unproven = []
+    with mock.patch.multiple(association, BEAM=8, STATES=8), mock.patch.object(crowds, "MOST_GROUPS", 100):
+        groups = associate(of, owners, unproven=unproven)
+    assert unproven == [27] and sorted(i for group in groups for i in group) == list(range(27))
 
 
 def test_a_long_chain_is_one_component_and_quick():
@@ -124,18 +154,70 @@ def test_microseconds_print_as_they_were_read(time):
     assert seconds(microseconds(time)) == time
 
 
+def agreement(marks, frames, raters):
+    """The figures of cells from (cell, instance, rank, start, end) rows, times in frames; NaN as None."""
+    columns = np.array(marks, int).reshape(-1, 5)
+    columns[:, 3:] *= 100_000
+    figures = measure(Marks(*columns.T), np.array(frames), raters).figures()
+    return {name: np.where(np.isnan(values), None, values).tolist() for name, values in figures.items()}
+
+
 def test_agreement_of_known_frames():
     # Ten frames; the first annotator has frames 0-3, the second 2-5, the third none.
-    groups = [[(0, (0, 400_000)), (1, (200_000, 600_000))]]
-    figures = measure(groups, 3, 10).figures(["a", "b", "c"])
-    assert figures["dice"] == {"a|b": 0.5, "a|c": 0.0, "b|c": 0.0}
-    assert figures["kappa"]["a|b"] == pytest.approx((0.6 - 0.52) / 0.48)
-    assert figures["mean_tiou"] == pytest.approx(1 / 3) and figures["f1"] == 0.0
-    assert figures["boundary_error"] == 0.2
-    assert figures["alpha"] == pytest.approx(1 - 29 * (12 / 2) / (8 * 22))
+    figures = agreement([(0, 0, 0, 0, 4), (0, 0, 1, 2, 6)], [10], 3)
+    assert figures["dice"] == [[0.5], [0.0], [0.0]]
+    assert figures["kappa"][0] == [pytest.approx((0.6 - 0.52) / 0.48)]
+    assert figures["mean_tiou"] == [pytest.approx(1 / 3)] and figures["f1"] == [0.0]
+    assert figures["boundary_error"] == [0.2]
+    assert figures["alpha"] == [pytest.approx(1 - 29 * (12 / 2) / (8 * 22))]
 
 
 def test_agreement_without_variation_is_null():
-    figures = measure([[(0, (0, 1_000_000)), (1, (0, 1_000_000))]], 2, 10).figures(["a", "b"])
-    assert figures["kappa"] == {"a|b": None} and figures["alpha"] is None
-    assert figures["dice"] == {"a|b": 1.0} and figures["f1"] == 1.0
+    figures = agreement([(0, 0, 0, 0, 10), (0, 0, 1, 0, 10)], [10], 2)
+    assert figures["kappa"] == [[None]] and figures["alpha"] == [None]
+    assert figures["dice"] == [[1.0]] and figures["f1"] == [1.0]
+
+
+def plain_agreement(frames):
+    """Kappa, Dice and alpha by their definitions, from the frames (R, T) that annotators see."""
+    (a, b, *_), ratings = frames, frames.T
+    same, p, q = (a == b).mean(), a.mean(), b.mean()
+    chance = p * q + (1 - p) * (1 - q)
+    coincidences = np.zeros((2, 2))
+    for unit in ratings:
+        for i, j in combinations(unit, 2):
+            coincidences[int(i), int(j)] += 1 / (len(unit) - 1)
+            coincidences[int(j), int(i)] += 1 / (len(unit) - 1)
+    totals, n = coincidences.sum(1), coincidences.sum()
+    alpha = 1 - (n - 1) * coincidences[0, 1] / (totals[0] * totals[1]) if totals.all() else None
+    return {
+        "kappa": (same - chance) / (1 - chance) if chance < 1 else None,
+        "dice": 2 * (a & b).sum() / (a.sum() + b.sum()) if a.any() or b.any() else None, "alpha": alpha,
+    }  # fmt: skip
+
+
+marked = st.tuples(st.integers(0, 2), st.integers(0, 18), st.integers(1, 9))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(marked, min_size=1, max_size=6), min_size=1, max_size=4))
+def test_agreement_equals_its_definition(cells):
+    """Also where one annotator's marks overlap, reach beyond the video, or fill it to the brim beside the next cell."""
+    rows = [(c, 10 * c + i, rank, a, a + n) for c, marks in enumerate(cells) for i, (rank, a, n) in enumerate(marks)]
+    figures = agreement(rows, [20] * len(cells), 3)
+    for c, marks in enumerate(cells):
+        frames = np.zeros((3, 20), bool)
+        for rank, a, n in marks:
+            frames[rank, a : a + n] = True
+        wanted = plain_agreement(frames)
+        found = {"kappa": figures["kappa"][0][c], "dice": figures["dice"][0][c], "alpha": figures["alpha"][c]}
+        assert {k: v if v is None else pytest.approx(v, abs=1e-9) for k, v in wanted.items()} == found
+
+
+def test_rules_are_compared_with_an_annotator_held_out():
+    of = [(0, 1_000_000), (0, 1_200_000), (0, 800_000)]
+    lines = {line["rule"]: line for line in ceiling.rules([of, of[:2]])}
+    assert lines["paper"]["n"] == 2 and lines["median"]["length"] == pytest.approx((1 + 1) / 2)
+    assert lines["paper"]["length"] == pytest.approx((1.2 / 1.0 + 1.2 / 1.1) / 2)
+    assert lines["paper"]["held_out"] == pytest.approx((1 / 1.2 + 1 / 1.2 + 0.8 / 1.2) / 3)
+    assert lines["median"]["held_out"] == pytest.approx((1 / 1 + 0.9 / 1.2 + 0.8 / 1.1) / 3)
