@@ -12,6 +12,8 @@ import torch.nn.functional as F
 
 from mma82cli.models import gc_tsm
 from mma82cli.models.gc_tsm import GCTSM, Bottleneck, Dims, fold, renamed
+from mma82cli.training.rgb.recipe import GcTsmRecipe
+from mma82cli.training.rgb.task import RgbTask
 
 EXACT = 1e-9
 GATES = {
@@ -116,3 +118,28 @@ def test_whole_network_trains_as_the_authors_does(shared):
         assert (folded - expected).abs().max() < EXACT * expected.abs().max()
         single = fold(model.float())(x[:2].float())
         assert (single - expected).abs().max() < 2e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("variant", "keys"), [("npb_eflr5", {}), ("npb", {"gate_lr": 1.0})])
+def test_parameters_learn_in_the_authors_groups(shared, variant, keys):
+    theirs = {}
+    for group in json.loads((shared / "goldens/rgb/optim_groups.json").read_text())[variant]:
+        theirs |= {renamed_key(key): (group["lr_mult"], 1e-4 * group["decay_mult"]) for key in group["params"]}
+    task, model = RgbTask(GcTsmRecipe(**keys), None, [], [], torch.device("cpu")), GCTSM()
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    ours = {}
+    for group in task.parameter_groups(model):
+        ours |= {names[parameter]: (group["lr_scale"], group["weight_decay"]) for parameter in group["params"]}
+    unused = {key for key in theirs if "eft3.bn1" in key}  # theirs are in a group and never get a gradient
+    assert len(unused) == 32 and ours == {key: value for key, value in theirs.items() if key not in unused}
+
+
+def renamed_key(key: str) -> str:
+    return next(iter(renamed({key: torch.empty(0)})))
+
+
+def test_the_learning_rate_falls_when_the_authors_lets_it(shared):
+    recipe = GcTsmRecipe()
+    steps = 50 * 7
+    rates = [recipe.learning_rate(step, steps) for step in range(0, steps, 7)]
+    assert rates == pytest.approx([0.01] * 20 + [0.001] * 20 + [0.0001] * 10)

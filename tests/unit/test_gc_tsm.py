@@ -1,0 +1,109 @@
+"""GC-TSM and its relatives: what frames they look at, their folded copies, and files of others."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from mma82cli import models
+from mma82cli.models.gc_tsm import GCTSM, fold, from_state, max_pool, recognises, renamed
+from mma82cli.records import DataError
+
+SMALL = {"num_classes": 5, "base_channels": 16, "stage_blocks": (1, 2), "dropout": 0.0}
+KINDS = {"gc-tsm": {}, "tsm": {"gate_div": 0}, "tsn": {"gate_div": 0, "shift_div": 0}, "manet": {"gate_div": 0, "squeeze_div": 4},
+         "eighths": {"gate_div": 8}}  # fmt: skip
+
+
+@pytest.fixture(params=KINDS)
+def model(request):
+    """A small network of each kind whose statistics are not those of a new one."""
+    torch.manual_seed(0)
+    model = GCTSM(**SMALL, **KINDS[request.param]).double().train()
+    torch.nn.init.normal_(model.fc.weight)
+    model(torch.randn(3, 4, 3, 33, 40).double())  # odd sizes too
+    return model.eval()
+
+
+def test_folded_it_says_the_same(model):
+    frames = torch.randn(2, 4, 3, 33, 40).double()
+    with torch.inference_mode():
+        expected = model(frames)
+        assert torch.allclose(fold(model)(frames), expected, rtol=0, atol=1e-11 * expected.abs().max())
+        single = fold(model.float())
+        assert (single(frames.float()) - expected).abs().max() < 2e-6 * expected.abs().max()
+        assert (single.bfloat16()(frames.bfloat16()) - expected).abs().max() < 4e-2 * expected.abs().max()
+
+
+def test_in_evaluation_gradients_change_nothing(model):
+    frames = torch.randn(2, 4, 3, 32, 32).double()
+    with torch.inference_mode():
+        expected = model(frames)
+    assert torch.allclose(model(frames.requires_grad_()), expected, rtol=0, atol=1e-12)
+
+
+def test_only_tsn_is_blind_to_the_order_of_frames():
+    frames = torch.randn(1, 4, 3, 32, 32)
+    for kind, more in KINDS.items():
+        model = GCTSM(**SMALL, **more).eval()
+        torch.nn.init.normal_(model.fc.weight)
+        with torch.inference_mode():
+            same = torch.allclose(model(frames), model(frames.flip(1)), atol=1e-5)
+        assert same == (kind == "tsn"), kind
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 5), (1, 1), (2, 1), (16, 16)])
+def test_max_pool_at_bf16_is_torchs(size):
+    x = torch.randn(2, 8, *size).bfloat16().contiguous(memory_format=torch.channels_last)
+    assert torch.equal(max_pool(x), torch.nn.functional.max_pool2d(x, 3, 2, 1))
+
+
+def as_published(state: dict, kind: str) -> dict:
+    """Our names in the words of others (from their sources; see `gc_tsm_weights`)."""
+    out = {}
+    for key, value in state.items():
+        if kind in ("gc-tsm", "tsm"):
+            key = f"module.base_model.{key}" if not key.startswith("fc.") else f"module.new_{key}"
+            if kind == "tsm":
+                key = re.sub(r"(layer\d\.\d+\.conv1)\.", r"\1.net.", key)
+        elif kind in ("mmaction2", "manet"):
+            key = re.sub(r"conv(\d)\.weight", r"conv\1.conv.weight", key)
+            key = re.sub(r"(^|\.)bn(\d)\.", r"\1conv\2.bn.", key)
+            key = key.replace("downsample.0", "downsample.conv").replace("downsample.1", "downsample.bn")
+            key = re.sub(r"(layer\d\.\d+\.conv1\.conv)\.", r"\1.net.", key)
+            key = key.replace(".fcce.", ".conv1.conv.fcce.")
+            key = "backbone." + key if not key.startswith("fc.") else key.replace("fc.", "cls_head.fc_cls.")
+        out[key] = value
+    if kind == "manet":
+        out["backbone.layer1.0.conv1.conv.action_p2_squeeze.weight"] = torch.zeros(1, 16, 1, 1)
+        out["cls_head.fc_emb_t.weight"] = torch.zeros(3, 3)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["torchvision", "gc-tsm", "tsm", "mmaction2", "manet"])
+def test_files_of_others_load_by_their_names(kind, tmp_path):
+    sizes = {**SMALL, "stage_blocks": (1, 2, 1, 1), **KINDS.get(kind, {"gate_div": 0})}
+    model = GCTSM(**sizes).eval()
+    torch.nn.init.normal_(model.fc.weight)
+    theirs = as_published(model.state_dict(), kind)
+    assert kind == "torchvision" or set(theirs) != set(model.state_dict())
+    torch.save({"state_dict": theirs, "epoch": 3, "meta": {}}, tmp_path / "theirs.pth")
+    found = models.load(tmp_path / "theirs.pth")
+    frames = torch.randn(1, 4, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(found(frames), model(frames))
+    assert found.dims.shift_div == 8 and models.load(tmp_path / "theirs.pth", shift_div=0).dims.shift_div == 0
+
+
+def test_what_does_not_fit_is_named(tmp_path):
+    state = as_published(GCTSM(**SMALL).state_dict(), "gc-tsm")
+    del state["module.base_model.layer1.0.eft2.conv.weight"]
+    state["module.base_model.layer2.0.nl.g.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "odd.pth")
+    with pytest.raises(DataError, match=r"missing: layer1\.0\.eft2\.conv\.weight; unexpected: layer2\.0\.nl\.g\.weight"):
+        models.load(tmp_path / "odd.pth")
+    deep = renamed(state) | {"layer2.22.conv1.weight": torch.zeros(1)}
+    with pytest.raises(DataError, match="a deep ResNet"):
+        from_state(deep, "deep.pth")
+    assert recognises(state) and not recognises({"backbone.conv1.conv.weight": torch.zeros(1, 17, 1, 7, 7)})
