@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 
 from mma82cli.records import DataError
-from mma82cli.video import Reader, Video
+from mma82cli.video import Clip, Frames, Reader, Video
+from mma82cli.video.cache import Cache
+from mma82cli.video.clips import shrink
 
 FPS, COUNT = 10, 300
 
@@ -83,3 +87,84 @@ def test_reader_keeps_the_last_video_open(film, tmp_path):
     with pytest.raises(DataError, match="Is a directory"):
         reader.open(str(tmp_path))
     assert reader.open(film[0]).width == 64
+
+
+def test_frames_are_counted_and_picked_without_reading_all(film):
+    path, plain = film
+    video = Video(path)
+    assert video.times() == [round(i / FPS, 6) for i in range(COUNT)]
+    assert video.times(29.5) == [29.5, 29.6, 29.7, 29.8, 29.9] and video.times(40) == []
+    for wanted, start, end in [([0, 7, 7, 31], 0.0, None), ([2, 3], 10.0, 12.0), ([0], 0.0, 0.1), ([5, 19], 10.0, 12.0)]:
+        found = video.pick(wanted, start, end)
+        assert len(found) == len(wanted)
+        assert all(np.array_equal(frame, plain[round(start * FPS) + i]) for i, frame in zip(wanted, found, strict=True))
+    assert len(video.pick([0, 19, 20], 10.0, 12.0)) == 2 and video.pick([0], 31.0) == []
+
+
+def test_a_packet_reader_gives_the_same_frames(film):
+    pytest.importorskip("av", reason="needs mma82[fast]")
+    from mma82cli.video.packets import PacketVideo, Unsuited
+
+    path, plain = film
+    if path.endswith(".avi"):
+        with pytest.raises(Unsuited):
+            PacketVideo(path)
+        return
+    video = PacketVideo(path)
+    check(video, plain, 0.0, None)
+    check(video, plain, 12.3, 14.5)
+    assert video.times() == Video(path).times()
+    assert all(np.array_equal(frame, plain[100 + i]) for i, frame in zip([0, 3, 9], video.pick([0, 3, 9], 10.0), strict=True))
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (64, 48), (47, 65), (200, 300), (50, 51), (10, 1000)])
+def test_shrinking_keeps_the_shape_and_the_mean(shape):
+    picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    small = shrink(cv2.GaussianBlur(picture, (0, 0), 4), 32)
+    assert min(small.shape[:2]) == 32 and abs(max(small.shape[:2]) - 32 * max(shape) / min(shape)) <= 0.5
+    assert abs(float(small.mean()) - float(picture.mean())) < 2
+
+
+def test_a_cache_gives_nearly_the_frames_of_the_file(film, tmp_path):
+    path, _ = film
+    clip = Clip(path, 3.0, 4.0)
+    direct, cache = Frames(32), Cache(tmp_path / "new" / "cache", 32)
+    assert cache.missing([clip]) == [clip]
+    assert cache.count(clip) == direct.count(clip) == 10 and cache.missing([clip]) == []
+    for wanted in ([0, 4, 9], [5, 5]):
+        for mine, theirs in zip(cache.pick(clip, wanted), direct.pick(clip, wanted), strict=True):
+            assert mine.shape == theirs.shape  # noise is the worst for JPEG, which halves the resolution of colours
+            grey = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(int) for picture in (mine, theirs)]
+            assert np.abs(grey[0] - grey[1]).mean() < 6
+    assert len(list(cache.folder.iterdir())) == 1
+    assert Cache(cache.folder, 24).missing([clip]) == [clip]  # another size
+    os.utime(path, ns=(1, 1))
+    assert cache.missing([clip]) == [clip]  # another file, as far as one can see
+
+
+def test_many_threads_fill_and_read_one_cache(film, tmp_path):
+    clips = [Clip(film[0], float(i), i + 1.0) for i in range(6)]
+    caches = [Cache(tmp_path / "c", 32) for _ in range(2)]
+    with ThreadPoolExecutor(4) as pool:
+        sizes = list(pool.map(lambda i: len(caches[i % 2].pick(clips[i % 6], [0, 3, 9])), range(24)))
+    assert sizes == [3] * 24
+    assert sorted(path.suffix for path in caches[0].folder.iterdir()) == [".jpegs"] * 6
+
+
+def test_a_damaged_pack_is_named(film, tmp_path):
+    clip = Clip(film[0], 0.0, 0.5)
+    cache = Cache(tmp_path, 32)
+    path = cache.path(clip)
+    cache.make(clip)
+    whole = path.read_bytes()
+    for damaged in (whole[:-3], b"x" * len(whole), b""):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="a damaged pack"):
+            Cache(tmp_path, 32).pick(clip, [0])
+
+
+def test_frames_of_nothing_are_an_error(film, tmp_path):
+    with pytest.raises(DataError, match="not one frame"):
+        Frames(32).count(Clip(film[0], 100.0, 101.0))
+    with pytest.raises(DataError, match="none.mp4"):
+        Cache(tmp_path, 32).count(Clip(str(tmp_path / "none.mp4")))
