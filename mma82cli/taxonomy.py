@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -40,6 +41,10 @@ class Taxonomy:
         if found is not None:
             return found
         raise wrong(field, label, f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias)")
+
+    def group(self, label: int) -> str | None:
+        """The name of a label's body group; None in a flat label set."""
+        return self.bodies[self.body[label]] if self.bodies else None
 
     def to_json(self) -> dict:
         """The taxonomy as its file holds it."""
@@ -82,3 +87,59 @@ def load_definitions(taxonomy: Taxonomy) -> dict[str, dict]:
     if not path.is_file():
         return {}
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where each label of taxonomy `old` went in `new`: entries with from, to (ids), relation, candidates (ids), from_clips,
+    to_clips."""
+
+    old: Taxonomy
+    new: Taxonomy
+    entries: list[dict]
+
+    def rows(self) -> Iterator[dict]:
+        """A row a label of `old`."""
+        for entry in self.entries:
+            label, to = entry["from"], entry["to"]
+            here, there = self.old.group(label), None if to is None else self.new.group(to)
+            yield {
+                "id": label, "label": self.old.names[label], "body": here,
+                "to": None if to is None else self.new.names[to], "to_id": to, "to_body": there,
+                "relation": entry["relation"], "body_changes": to is not None and here != there,
+                "candidates": [self.new.names[c] for c in entry["candidates"]],
+                "clips": entry["from_clips"], "to_clips": entry["to_clips"],
+            }  # fmt: skip
+
+    def warning(self) -> str:
+        """Why the mapping must not be taken for the truth of old clips."""
+        gathered: dict[int, int] = {}
+        for entry in self.entries:
+            if entry["to"] is not None:
+                gathered[entry["to"]] = gathered.get(entry["to"], 0) + entry["from_clips"]
+        now = {entry["to"]: entry["to_clips"] for entry in self.entries}
+        fewer = sum(now[to] < clips for to, clips in gathered.items())
+        moved = sum(entry["to"] != entry["from"] for entry in self.entries)
+        return (
+            f"labels may not be carried over by id ({moved} of {len(self.entries)} ids mean something else), nor clip by clip: "
+            f"{fewer} labels have fewer clips in {self.new.name} than in the public part of {self.old.name} alone, "
+            "which was labelled anew; use the labels that the clips come with"
+        )
+
+
+def load_mapping(name: str) -> Mapping:
+    """A built-in mapping between taxonomies by name, or one from a JSON file. Raises WrongUsage or DataError."""
+
+    def build(data: dict) -> Mapping:
+        try:
+            old, new, entries = load_taxonomy(data["from"]), load_taxonomy(data["to"]), data["labels"]
+            good = [e["from"] for e in entries] == list(range(len(old)))
+            good &= all(e["to"] is None or 0 <= e["to"] < len(new) for e in entries)
+            good &= all({"relation", "candidates", "from_clips", "to_clips"} <= e.keys() for e in entries)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f'not a mapping ({error!r}); expected {{"from", "to", "labels": [{{"from", "to", …}}]}}') from None
+        if not good:
+            raise DataError("the mapping's labels must name each label of the one taxonomy in order, and labels of the other")
+        return Mapping(old, new, entries)
+
+    return share.load_json("mappings", name, build)

@@ -25,8 +25,7 @@ class Reader(lists.Reader):
         if found:
             labels = self.options.labels
             label = labels.id(base.text_of(found[2], number).strip())
-            body = labels.bodies[labels.body[label]] if labels.bodies else None
-            return {"id": int(found[1]), "label": labels.names[label], "body": body}
+            return {"id": int(found[1]), "label": labels.names[label], "body": labels.group(label)}
         record = super().record(entry)
         self.read += 1
         self.zeros += record["label"] == self.options.labels.names[0]

@@ -121,14 +121,11 @@ class Statistics:
                 "body": name, "code": f"C{i + 1}"
             }  # fmt: skip
         for c, name in enumerate(self.labels.names):
-            about = {"id": c, "label": name, "body": self._body(c), "domains": len(self._domains[c])}
+            about = {"id": c, "label": name, "body": self.labels.group(c), "domains": len(self._domains[c])}
             yield self._row("classes", [c], sum(counts), False) | about
         for c in sorted((c for c, n in enumerate(counts) if n < rare), key=lambda c: (counts[c], c)):
-            about = {"label": self.labels.names[c], "body": self._body(c), "instances": counts[c]}
+            about = {"label": self.labels.names[c], "body": self.labels.group(c), "instances": counts[c]}
             yield {"table": "rare", **about, "subjects": len(self._subjects[c]), "lacking": rare - counts[c]}
-
-    def _body(self, label: int) -> str | None:
-        return self.labels.bodies[self.labels.body[label]] if self.labels.bodies else None
 
     def _domain(self, domain: str | None) -> Iterator[dict]:
         """Rows of a domain (None: all), whole and by split."""
