@@ -181,6 +181,7 @@ complete -c mma82 -n '__mma82_command emotion-tree' -s h -l help -d 'print the h
 complete -c mma82 -n __mma82_none -f -a labels -d 'print a taxonomy, a label a line'
 complete -c mma82 -n '__mma82_command help' -f -a labels
 complete -c mma82 -n '__mma82_command labels' -l taxonomy -r -F -a 'emotion7 emotion8 ma52 mma82 mma82-fig3' -d 'label set'
+complete -c mma82 -n '__mma82_command labels' -l map -r -F -d 'where its labels went (ma52)'
 complete -c mma82 -n '__mma82_command labels' -s o -l output -r -F -d 'write here, atomically'
 complete -c mma82 -n '__mma82_command labels' -s q -l quiet -d 'say nothing but errors'
 complete -c mma82 -n '__mma82_command labels' -l no-progress -d 'no progress bar'
