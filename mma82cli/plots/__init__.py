@@ -17,6 +17,7 @@ KINDS = {  # name: (module in mma82cli.plots, what it draws, and from what)
     "ring": ("ring", "shares of the body groups, from `stats` (Fig. 3)"),
     "violin": ("violin", "how long instances are, by body group, from `stats` (Fig. 3)"),
     "classes": ("classes", "instances of every label, from `stats` (Fig. 3)"),
+    "overlay": ("overlay", "clips with the skeleton, what moves and where to, from `extract-skeleton` (Fig. 4)"),
     "diagnosis": ("diagnosis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
     "sankey": ("sankey", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),
     "ratios": ("ratios", "how much likelier each action is in each emotion, from `emotion-tree` (Eq. 7)"),

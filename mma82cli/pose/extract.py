@@ -51,7 +51,7 @@ class Extractor:
         joints, seen, filled = person.fill_gaps(joints, seen, stamps)
         joints = joints[:, self.pick]
         if self.refine == "flow" and seen.any():
-            frames = (frame for _, frame in video.frames(clip.start, clip.end))
+            frames = (frame for _, frame in video.frames(clip.start, clip.end, reuse=True))
             joints = flow.refine(frames, joints, seen, stamps)
         joints[..., 2] = np.clip(joints[..., 2], 0.0, 1.0)
         fps = video.fps or _rate(stamps)
@@ -78,7 +78,7 @@ class Extractor:
             box_at, warnings = self._main_box(clip, video)
             return (*self._in_boxes(clip, video, box_at), warnings)
         stamps: list[float] = []
-        joints = estimator.infer(_noting(video.frames(clip.start, clip.end), stamps))
+        joints = estimator.infer(_noting(video.frames(clip.start, clip.end, reuse=True), stamps))
         own = estimator.finds_person or estimator.model.whole_frame
         return joints, np.array(stamps), [] if own else [words.WHOLE_FRAME]
 
@@ -87,7 +87,7 @@ class Extractor:
         boxes, at = [], []
 
         def frames() -> Iterator[np.ndarray]:
-            for time, frame in video.frames(clip.start, clip.end):
+            for time, frame in video.frames(clip.start, clip.end, reuse=True):
                 stamps.append(time)
                 box = box_at(time)
                 if box is not None:
@@ -104,7 +104,7 @@ class Extractor:
         """The main person's box at any time, from looks at some of the frames."""
         every = max(1, round(video.fps / LOOKS))
         stamps: list[float] = []
-        found = [self.detector.people(f) for f in _noting(video.frames(clip.start, clip.end, every), stamps)]
+        found = [self.detector.people(f) for f in _noting(video.frames(clip.start, clip.end, every, reuse=True), stamps)]
         times = np.array(stamps)
         chosen, warnings = main_person(found, times, video.width, video.height)
         boxes = [found[i].boxes[member] if member >= 0 else np.full(4, np.nan) for i, member in enumerate(chosen)]
@@ -112,7 +112,7 @@ class Extractor:
 
     def _among_all(self, clip: Clip, video: Video) -> tuple[np.ndarray, np.ndarray, list[str]]:
         stamps: list[float] = []
-        found = [self.estimator.people(f) for f in _noting(video.frames(clip.start, clip.end), stamps)]
+        found = [self.estimator.people(f) for f in _noting(video.frames(clip.start, clip.end, reuse=True), stamps)]
         times = np.array(stamps)
         chosen, warnings = main_person(found, times, video.width, video.height)
         joints = np.full((len(found), self.estimator.joints, 3), np.nan)

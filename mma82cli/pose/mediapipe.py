@@ -25,6 +25,7 @@ class MediaPipeEstimator(Estimator):
     """
 
     layout, joints = "coco17", len(COCO17)
+    min_score = 0.5  # of visibility, which is near 1 on a person; what its detector takes for one may be a table's foot
 
     def __init__(self):
         try:

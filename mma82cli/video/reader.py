@@ -66,19 +66,19 @@ class Video:
         self._capture.release()
 
     def frames(
-        self, start: float = 0.0, end: float | None = None, every: int = 1
+        self, start: float = 0.0, end: float | None = None, every: int = 1, reuse: bool = False
     ) -> Iterator[tuple[float, np.ndarray]]:
         """(time stamp in seconds, BGR frame (H,W,3) uint8) of every frame in [start, end), or the first of `every` so
-        many; `end` None: to the last.
+        many; `end` None: to the last. With `reuse` each frame overwrites the one before it, which is quicker.
 
         Calls may follow in any order; they are quick when each begins after the one before it. A damaged tail ends
         the frames early and quietly: `ended` then says that the file gave no more.
         """
         self._go_to(start)
-        number = 0
+        number, frame = 0, None
         while self._time is not None and (end is None or self._time < micro(end)):
             if number % every == 0:
-                ok, frame = self._capture.retrieve()
+                ok, frame = self._capture.retrieve(frame if reuse else None)
                 if not ok:
                     self._time = None
                     return

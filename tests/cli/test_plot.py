@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 
-from mma82cli.plots import KINDS
+from mma82cli.plots import KINDS, overlay
+from mma82cli.skeleton.layouts import load_layout
 
 VIDEO = {
     "id": "v1", "duration": 12, "segments": [{"start": 1, "end": 3, "label": "Nodding"}],
@@ -31,3 +36,60 @@ def test_other_records_are_refused_in_a_line(run, tmp_path, kind):
 def test_an_unknown_kind_names_the_kinds(run):
     refused = run("plot", "pie")
     assert refused.code == 2 and "diagnosis" in refused.err
+
+
+@pytest.fixture(scope="session")
+def waving():
+    """A clip of a person on grey whose right wrist goes up and down, and one where nobody is."""
+    still = np.array([[50, 20, 0.9], [48, 18, 0.9], [52, 18, 0.9], [46, 19, 0.9], [54, 19, 0.9], [40, 35, 0.9], [60, 35, 0.9],
+                      [36, 50, 0.9], [64, 50, 0.9], [35, 62, 0.9], [65, 62, 0.9], [43, 65, 0.9], [57, 65, 0.9],
+                      [43, 80, 0.9], [57, 80, 0.9], [43, 95, 0.9], [57, 95, 0.9]])  # fmt: skip
+    frames = []
+    for t in range(20):
+        joints = still.copy()
+        joints[10, 1] += 8 * np.sin(t / 2)
+        frames.append(joints.round(2).ravel().tolist())
+    clip = {"id": "a/b c", "width": 100, "height": 120, "fps": 10, "label": "Waving", "layout": "coco17", "keypoints": frames}
+    return clip | {"topk": [["Waving", 0.7], ["Nodding", 0.2]]}
+
+
+def test_overlay_is_a_strip_and_a_video(run, tmp_path, waving):
+    nobody = {**waving, "id": "n", "keypoints": [None] * 20}
+    drawn = run("plot", "overlay", "--out", tmp_path, stdin=[waving, nobody])
+    assert drawn.code == 0, drawn.err
+    names = [Path(x["figure"]).name for x in drawn.records]
+    assert names == [f"overlay-{name}.{end}" for name in ("a_b_c", "n") for end in ("svg", "png", "mp4")]
+    film = cv2.VideoCapture(str(tmp_path / "overlay-a_b_c.mp4"))
+    frames = [film.read()[1] for _ in range(20)]
+    assert not film.read()[0] and frames[0].shape == (120 + 48, 100, 3) and film.get(cv2.CAP_PROP_FPS) == 10
+    again = run("plot", "overlay", "--out", tmp_path / "again", stdin=[waving])
+    for end in ("svg", "png"):
+        assert (tmp_path / f"overlay-a_b_c.{end}").read_bytes() == (tmp_path / "again" / f"overlay-a_b_c.{end}").read_bytes()
+    assert again.code == 0
+
+
+def test_what_moves_is_green_and_has_an_arrow(waving):
+    joints = np.array(waving["keypoints"]).reshape(20, 17, 3)
+    moves, trend = overlay._motion(joints, 10)
+    assert moves[:, 10].all() and not np.delete(moves, 10, axis=1).any()
+    up = np.cos(np.arange(3, 17) / 2)
+    assert (np.sign(trend[3:17, 10, 1]) == np.sign(up))[np.abs(up) > 0.5].all()
+    picture = np.full((480, 400, 3), 96, np.uint8)
+    overlay.paint(picture, joints[1] * (4, 4, 1), moves[1], trend[1] * 4, load_layout("coco17"))
+    x, y = (joints[1, 10, :2] * 4).round().astype(int)
+    around = picture[y - 30 : y + 30, x - 30 : x + 30]
+    for colour in (overlay.MOVES, overlay.TREND):
+        assert (around == colour).all(-1).sum() > 5 and not (picture[:200] == colour).all(-1).any()
+    assert tuple(picture[65 * 4, 43 * 4]) == overlay.STILL
+
+
+def test_overlay_draws_the_records_that_are_named(run, tmp_path, waving):
+    records = [{**waving, "id": name} for name in "abcdefg"]
+    few = run("plot", "overlay", "--out", tmp_path, stdin=records)
+    assert [Path(x["figure"]).stem for x in few.records][::3] == [f"overlay-{n}" for n in "abcd"]
+    one = run("plot", "overlay", "--out", tmp_path, "--id", "f", stdin=records)
+    assert [Path(x["figure"]).name for x in one.records] == [f"overlay-f.{end}" for end in ("svg", "png", "mp4")]
+    none = run("plot", "overlay", "--out", tmp_path, "--id", "x", stdin=records)
+    assert none.code == 1 and 'no record with the id "x"' in none.err
+    odd = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "layout": "jhmdb15"}])
+    assert odd.code == 1 and "17 joints; expected 15" in odd.err
