@@ -94,10 +94,11 @@ def _recipe(wanted: Wanted):
 
 
 def _read(pipe, data):
-    """The train and val records of the stream, in `data`."""
+    """The train and val records of the stream, in `data`; or what was kept of them."""
     from mma82cli.records import DataError, wrong
 
-    for line in pipe.progress(pipe.lines()):
+    known = data.recall(pipe.files or ["-"])
+    for line in () if known else pipe.progress(pipe.lines()):
         try:
             split = line.record.get("split")
             if split not in ("train", "val", "test"):
@@ -107,6 +108,8 @@ def _read(pipe, data):
         except DataError as error:
             pipe.reject(line, error)
     data.complete(pipe.note)
+    if not known and not pipe.skipped and not pipe.muted:
+        data.keep()
     return data
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Asked:
     """What a person says of the records: label set, the truth's field, joint set (None: the first record's), the folder
-    that videos are relative to, and the one that their frames are kept in (None: they are not)."""
+    that videos are relative to, and the one that their frames, or joints, are kept in (None: they are not)."""
 
     labels: Taxonomy
     target: str = "label"
@@ -48,6 +48,13 @@ class Data:
     def add(self, record: dict, split: str) -> None:
         """Keeps what training needs of a record. Raises DataError where it is wrong."""
         raise NotImplementedError
+
+    def recall(self, files: list[str]) -> bool:
+        """Whether what these files hold was kept from an earlier run, and now is at hand; then nothing need be added."""
+        return False
+
+    def keep(self) -> None:
+        """After the last of records without a fault: keeps them for `recall`, where that is asked for."""
 
     def complete(self, tell: Callable[[str], object]) -> None:
         """After the last record: tells a person what was left out. Raises DataError where there is nothing to train on."""

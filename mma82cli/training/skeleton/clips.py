@@ -69,6 +69,14 @@ class ClipStore:
         for clip in clips:
             self.append(clip)
 
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray]) -> ClipStore:
+        """The store that these `arrays` are of; nothing can be added to it."""
+        store = cls()
+        store.rows, store.used = arrays["joints"], len(arrays["joints"])
+        store.each = {name: arrays[name] for name in store.each}
+        return store
+
     def __len__(self) -> int:
         return len(self.each["frames"])
 
@@ -87,8 +95,8 @@ class ClipStore:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """`joints` int16 (rows, V, 3), and for each clip frames, persons, labels, shapes (N, 2), origins and parts (N, 3)."""
-        whole = {name: np.array(values, np.int64) for name, values in self.each.items() if name not in ("origins", "parts")}
-        whole |= {name: np.array(self.each[name], np.float32) for name in ("origins", "parts")}
+        whole = {name: np.asarray(values, np.int64) for name, values in self.each.items() if name not in ("origins", "parts")}
+        whole |= {name: np.asarray(self.each[name], np.float32) for name in ("origins", "parts")}
         return {"joints": self.rows[: self.used], **whole}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mma82cli.records import DataError
+from mma82cli.skeleton.layouts import from_json
+from mma82cli.training.skeleton import cache
 from mma82cli.training.skeleton.clips import ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.task import Asked, Data
 
@@ -17,6 +19,7 @@ class SkeletonData(Data):
         self.splits = {"train": ClipStore(), "val": ClipStore()}
         self.layouts = LayoutOfStream(asked.layout)
         self.empty = 0
+        self.key: str | None = None  # of the input, where it is to be kept
 
     @property
     def layout(self):
@@ -30,6 +33,28 @@ class SkeletonData(Data):
         self.empty += clip.empty
         if not clip.empty:
             self.splits[split].append(clip)
+
+    def recall(self, files: list[str]) -> bool:
+        """See `Data`."""
+        if self.asked.cache is None or "-" in files:
+            return False
+        layout = self.asked.layout and self.asked.layout.to_json()
+        said = {"labels": self.asked.labels.to_json(), "target": self.asked.target, "layout": layout}
+        self.key = cache.key_of(files, said)
+        kept = cache.load(self.asked.cache, self.key)
+        if kept is None:
+            return False
+        stores, about = kept
+        self.splits |= stores
+        self.empty = about["empty"]
+        self.layouts = LayoutOfStream(from_json(about["layout"]))
+        return True
+
+    def keep(self) -> None:
+        """See `Data`."""
+        if self.key is not None:
+            about = {"empty": self.empty, "layout": self.layout.to_json()}
+            cache.save(self.asked.cache, self.key, self.splits, about)
 
     def complete(self, tell: Callable[[str], object]) -> None:
         """See `Data`."""
@@ -52,7 +77,9 @@ class SkeletonData(Data):
 
     def task(self, device, dtype):
         """See `Data`."""
-        from mma82cli.training.skeleton.clips import Clips
+        from mma82cli.skeleton.layouts import from_json
+from mma82cli.training.skeleton import cache
+from mma82cli.training.skeleton.clips import Clips
         from mma82cli.training.skeleton.task import SkeletonTask
 
         train, val = (Clips(kept.arrays(), device) if kept else None for kept in self.splits.values())
