@@ -19,6 +19,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
     "train-rec": ("train_rec", "a recognition network from clips of joints"),
     "infer": ("infer", "a checkpoint's scores for each clip"),
+    "adapt": ("adapt", "a network of joints in another domain, from a few clips of it"),
     "score": ("score", "every metric of the benchmark from predictions"),
     "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),
     "labels": ("labels", "print a taxonomy, a label a line"),

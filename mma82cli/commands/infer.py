@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mma82cli.commands.checkpoint import load_checkpoint
 from mma82cli.commands.options import Cache, Root, choice, command, quiet_decoders, torchrun_place
 from mma82cli.commands.training import Device, DeviceOption, Precision, PrecisionOption
 
@@ -57,7 +58,7 @@ def run(
     quiet_decoders()
     rank, world, local = torchrun_place(pipe)
     changes = ({"sampling": sampling.value} if sampling != Sampling.recipe else {}) | ({"clips": clips} if clips else {})
-    model, settings, labels, about = _load(checkpoint, recipe, taxonomy, changes)
+    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy, changes)
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
     from mma82cli.training.families import FAMILIES
@@ -124,42 +125,3 @@ class _Stream:
             best = (-scores).argsort(kind="stable")[: self.topk].tolist()
             answer["topk"] = [[self.labels.names[i], float(str(scores[i]))] for i in best]
         return {**record, **answer, "taxonomy": self.labels.name}
-
-
-def _load(path: str, recipe, taxonomy, changes: dict):
-    """-> (model, recipe, taxonomy, what the checkpoint says of itself). Raises DataError where these don't fit the weights."""
-    from dataclasses import asdict, replace
-
-    from mma82cli import models
-    from mma82cli.models import weights
-    from mma82cli.records import DataError
-    from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
-
-    read = weights.read(path)
-    if recipe or not read.recipe:
-        settings = load_recipe(recipe or models.kind_of(read, path=path))
-    else:
-        settings = recipe_from_dict(read.recipe, path)
-    settings = changed(settings, **changes)
-    model = models.build(replace(read, recipe=asdict(settings)), None, path)
-    labels = _taxonomy(read.taxonomy, taxonomy, path)
-    if len(labels) != model.num_classes:
-        found = f"{path} scores {model.num_classes} labels, taxonomy {labels.name} has {len(labels)}"
-        raise DataError(f"{found}; expected the one it was trained with (--taxonomy)")
-    return model, settings, labels, read.about
-
-
-def _taxonomy(carried: dict | None, asked: str | None, path: str):
-    """The checkpoint's taxonomy; the one asked for must have the same labels."""
-    from mma82cli.records import DataError
-    from mma82cli.taxonomy import from_json, load_taxonomy
-
-    if carried is None:
-        return load_taxonomy(asked or "mma82")
-    own = from_json(carried)
-    if asked is None:
-        return own
-    other = load_taxonomy(asked)
-    if other.names != own.names:
-        raise DataError(f"{path} is of taxonomy {own.name} ({len(own)} labels); found {other.name} ({len(other)} labels)")
-    return other

@@ -38,7 +38,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an e
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="seed of everything random")]
 TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", help="label set")]
 Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the truth")]
-Cache = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep decoded frames of videos here")]
+Cache = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep decoded frames or joints here")]
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="folder that 'video' paths are relative to")]
 
 

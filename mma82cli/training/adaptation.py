@@ -39,15 +39,15 @@ def _fit(x: Tensor, labels: Tensor, support: Tensor, start: Tensor, pull: float,
     shots = x[order]  # (R, S, F+1)
     weights = support.gather(1, order).to(x.dtype)
     count = weights.sum(1, keepdim=True).clamp(min=1)
-    weights, pull = weights / count, pull / float(count.max())  # (R, S): others weigh nothing
+    weights, pulls = weights / count, (pull / count)[..., None]  # (R, S): others weigh nothing; (R, 1, 1)
     truth = F.one_hot(labels[order], len(start)).to(x.dtype)  # (R, S, C)
-    curvature = (weights * shots.square().sum(2)).sum(1).max() / 2 + pull  # of the cross-entropy, at most, and of the pull
-    root = math.sqrt(pull / float(curvature))
+    curvature = (weights * shots.square().sum(2)).sum(1)[:, None, None] / 2 + pulls  # at most: of the losses, and of the pull
+    root = (pulls / curvature).sqrt()
     momentum = (1 - root) / (1 + root)
     layers = ahead = start.expand(len(support), -1, -1)
     for _ in range(steps):
         error = (torch.bmm(shots, ahead.mT).softmax(2) - truth) * weights[..., None]
-        gradient = torch.bmm(error.mT, shots) + pull * (ahead - start)
+        gradient = torch.bmm(error.mT, shots) + pulls * (ahead - start)
         new = ahead - gradient / curvature
         ahead = new + momentum * (new - layers)
         layers = new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -122,6 +123,15 @@ class Clips:
     def at(self, rows: np.ndarray) -> Tensor:
         """The clips' numbers `rows`, for indexing on the device."""
         return self.labels.new_tensor(rows)
+
+    def digest(self, row: int) -> str:
+        """A hash of all that a network sees of clip `row`."""
+        first, count = self.first[row], self.frames[row] * self.persons[row]
+        parts = (self.joints[first : first + count], self.origins[row], self.parts[row], self.shapes[row])
+        found = hashlib.blake2b(str(self.frames[row]).encode(), digest_size=12)
+        for part in parts:
+            found.update(part.cpu().numpy().tobytes())
+        return found.hexdigest()
 
     def gather(self, rows: np.ndarray, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         """Frames `indices` (B, T) of the clips `rows` (B,) -> joints float32 (B, M, T, V, 3), shapes (B, 2)."""

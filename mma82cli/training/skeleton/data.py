@@ -77,9 +77,7 @@ class SkeletonData(Data):
 
     def task(self, device, dtype):
         """See `Data`."""
-        from mma82cli.skeleton.layouts import from_json
-from mma82cli.training.skeleton import cache
-from mma82cli.training.skeleton.clips import Clips
+        from mma82cli.training.skeleton.clips import Clips
         from mma82cli.training.skeleton.task import SkeletonTask
 
         train, val = (Clips(kept.arrays(), device) if kept else None for kept in self.splits.values())

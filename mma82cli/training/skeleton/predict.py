@@ -30,11 +30,18 @@ class Predictor:
         """Clips `rows` (B,) -> float32 (B, classes), each row of sum 1. Raises DataError where a number is not finite."""
         return self._mean(clips, rows, lambda batch: self.model(batch).float().softmax(1))
 
-    def all(self, clips: Clips) -> np.ndarray:
-        """All clips -> float32 (N, classes)."""
+    def some(self, clips: Clips, rows: np.ndarray) -> np.ndarray:
+        """Any number of clips `rows` (N,), a few at a time -> float32 (N, classes)."""
+        return np.concatenate([self(clips, part) for part in self._parts(rows)])
+
+    def features(self, clips: Clips, rows: np.ndarray) -> np.ndarray:
+        """What the last layer reads of any number of clips `rows` (N,) -> float32 (N, F), the mean over test clips."""
+        means = [self._mean(clips, part, lambda batch: self.model.pooled(batch).float()) for part in self._parts(rows)]
+        return np.concatenate(means)
+
+    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
         each = max(1, AT_ONCE // self.num_clips)
-        parts = np.array_split(np.arange(len(clips)), -(-len(clips) // each))
-        return np.concatenate([self(clips, rows) for rows in parts])
+        return np.array_split(rows, -(-len(rows) // each))
 
     @torch.inference_mode()
     def _mean(self, clips: Clips, rows: np.ndarray, answer) -> np.ndarray:
@@ -46,5 +53,5 @@ class Predictor:
             found = (found + answer(self.inputs.mirror(batch).to(self.dtype))) / 2
         mean = found.unflatten(0, (len(rows), self.num_clips)).mean(1).cpu().numpy()
         if not np.isfinite(mean).all():
-            raise DataError("the network's output is not finite; expected probabilities: the checkpoint is damaged or diverged")
+            raise DataError("the network's output is not finite; expected numbers: the checkpoint is damaged or diverged")
         return mean

@@ -1,0 +1,42 @@
+"""A checkpoint with what it says of itself, for commands that use one."""
+
+from __future__ import annotations
+
+
+def load_checkpoint(path: str, recipe, taxonomy, changes: dict):
+    """-> (model, recipe, taxonomy, what the checkpoint says of itself). Raises DataError where these don't fit the weights."""
+    from dataclasses import asdict, replace
+
+    from mma82cli import models
+    from mma82cli.models import weights
+    from mma82cli.records import DataError
+    from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
+
+    read = weights.read(path)
+    if recipe or not read.recipe:
+        settings = load_recipe(recipe or models.kind_of(read, path=path))
+    else:
+        settings = recipe_from_dict(read.recipe, path)
+    settings = changed(settings, **changes)
+    model = models.build(replace(read, recipe=asdict(settings)), None, path)
+    labels = _taxonomy(read.taxonomy, taxonomy, path)
+    if len(labels) != model.num_classes:
+        found = f"{path} scores {model.num_classes} labels, taxonomy {labels.name} has {len(labels)}"
+        raise DataError(f"{found}; expected the one it was trained with (--taxonomy)")
+    return model, settings, labels, read.about
+
+
+def _taxonomy(carried: dict | None, asked: str | None, path: str):
+    """The checkpoint's taxonomy; the one asked for must have the same labels."""
+    from mma82cli.records import DataError
+    from mma82cli.taxonomy import from_json, load_taxonomy
+
+    if carried is None:
+        return load_taxonomy(asked or "mma82")
+    own = from_json(carried)
+    if asked is None:
+        return own
+    other = load_taxonomy(asked)
+    if other.names != own.names:
+        raise DataError(f"{path} is of taxonomy {own.name} ({len(own)} labels); found {other.name} ({len(other)} labels)")
+    return other
