@@ -83,8 +83,9 @@ def find(name: str) -> PublicFile:
 
 
 def cached(name: str) -> bool:
-    """True where `fetch` would need no network."""
-    return find(name).path.is_file()
+    """True where `fetch` would need no network; False for an unknown name."""
+    file = public_files().get(name)
+    return file is not None and file.path.is_file()
 
 
 def fetch(name: str, tell: Tell = lambda _: None) -> Path:

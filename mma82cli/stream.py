@@ -302,6 +302,12 @@ class Pipe:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def total(self) -> int | None:
+        """How many records the FILEs hold, for a bar to say what is left; None where no bar shows, or for standard input."""
+        if not self.bar or "-" in (self.files or ["-"]):
+            return None
+        return sum(1 for _ in Input(self.files))
+
     def progress(self, iterable=None, total: int | None = None, unit: str = "rec"):
         """A progress bar (tqdm) on stderr where that is a terminal; elsewhere it does nothing."""
         from tqdm import tqdm

@@ -74,12 +74,11 @@ def _extract(pipe, settings, jobs: int, root: str, part, resume: str | None) -> 
 
     with Workers(settings, jobs) as workers:
         title = workers.title()
-        kept = ResumeFile(resume, title) if resume else None
-        asked = _asked(pipe, root, part, kept)
+        kept = ResumeFile(resume, {"model": title, "layout": settings.layout}) if resume else None
         said: set[str] = set()
         frames = 0
-        with pipe.progress(unit="clip") as bar:
-            for line, result in in_order(asked, workers):
+        with pipe.progress(total=pipe.total(), unit="clip") as bar:
+            for line, result in in_order(_asked(pipe, root, part, kept, bar.update), workers):
                 if isinstance(result, WrongUsage):
                     raise result
                 if isinstance(result, DataError):
@@ -136,8 +135,8 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(index) % int(count), int(count)
 
 
-def _asked(pipe, root, part, kept):
-    """(line, clip or the error) for each record that is this part's and not done yet."""
+def _asked(pipe, root, part, kept, passed):
+    """(line, clip or the error) for each record that is this part's and not done yet; `passed` hears of the others."""
     from hashlib import blake2b
 
     from mma82cli.records import DataError, record_id
@@ -147,8 +146,10 @@ def _asked(pipe, root, part, kept):
             if part:
                 digest = blake2b(record_id(line.record).encode(), digest_size=8).digest()
                 if int.from_bytes(digest, "big") % part[1] != part[0]:
+                    passed()
                     continue
             if kept and kept.done(line.record):
+                passed()
                 continue
             clip = _clip(line.record, root)
         except DataError as error:

@@ -26,7 +26,8 @@ class TopDownEstimator(Estimator):
 
     def __init__(self, model: Model, run, peak: str = "subpixel"):
         self.model = model = model.completed(kind_of(model, run), run.size)
-        self.title, self.min_score, self.peak = model.title, model.min_score, peak
+        self.title = model.title + ("" if peak == "subpixel" else f"+{peak}")
+        self.min_score, self.peak = model.min_score, peak
         self._run, self._feed = run, Feed(model, CHUNK, run.batch)
         self._feed.crops[0] = 0
         count = self._look(1)[0].shape[1]

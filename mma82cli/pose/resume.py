@@ -20,12 +20,12 @@ def key(record: dict) -> bytes:
 
 
 class ResumeFile:
-    """FILE, its torn last line cut off. `model` is what makes its joints; a file that holds another's is an error.
+    """FILE, its torn last line cut off. `made` (`model`, `layout`) says how its joints are made; others are an error.
 
     Raises DataError with FILE:LINE where a whole line is no record, WrongUsage where another run writes to it.
     """
 
-    def __init__(self, path: str, model: str):
+    def __init__(self, path: str, made: dict[str, str]):
         if path.endswith(".gz"):
             raise WrongUsage(f"--resume {path}: a compressed file can't be appended to; expected plain JSON Lines")
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -39,20 +39,21 @@ class ResumeFile:
             for number, raw in enumerate(lines, 1):
                 if not raw.endswith(b"\n"):
                     break
-                self._done[self._key(raw, f"{path}:{number}", model)] += 1
+                self._done[self._key(raw, f"{path}:{number}", made)] += 1
                 whole += len(raw)
         if whole < os.fstat(self._file).st_size:
             os.ftruncate(self._file, whole)
 
     @staticmethod
-    def _key(raw: bytes, place: str, model: str) -> bytes:
+    def _key(raw: bytes, place: str, made: dict[str, str]) -> bytes:
         try:
             record = orjson.loads(raw)
             known = key(record)
         except (orjson.JSONDecodeError, DataError, AttributeError):
             raise DataError(f"{place}: not a record of an earlier run; expected the output that --resume continues") from None
-        if record.get("model") != model:
-            raise DataError(f"{place}: 'model' is {show(record.get('model'))}; expected {show(model)}, which this run uses")
+        for field, value in made.items():
+            if record.get(field) != value:
+                raise DataError(f"{place}: '{field}' is {show(record.get(field))}; expected {show(value)}, which this run uses")
         return known
 
     def done(self, record: dict) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,10 +132,31 @@ def test_resume_refuses_what_it_can_not_continue(run, films, clips, tmp_path):
     other.write_text('{"id":"a0","video":"a.mp4","model":"another@sha256:0"}\n')
     done = run(*base, other, stdin=clips[:1])
     assert done.code == 1 and f"{other}:1: 'model' is" in done.err
+    title = run("extract-skeleton", "-q", "--model", "dots", "--root", films, stdin=clips[:1]).records[0]["model"]
+    face = tmp_path / "face.jsonl"
+    face.write_text(json.dumps({"id": "a0", "video": "a.mp4", "model": title, "layout": "face68"}) + "\n")
+    done = run(*base, face, stdin=clips[:1])
+    assert done.code == 1 and f"{face}:1: 'layout' is \"face68\"; expected \"coco17\"" in done.err
+    done = run(*base, face, "--decode", "argmax", stdin=clips[:1])
+    assert done.code == 1 and "+argmax" in done.err
     done = run(*base, other, "-o", tmp_path / "x", stdin=clips[:1])
     assert done.code == 2 and "-o" in done.err and not (tmp_path / "x").exists()
     assert run(*base, tmp_path / "x.gz", stdin=clips[:1]).code == 2
     assert other.read_text().count("\n") == 1
+
+
+def test_a_public_network_that_can_not_be_fetched_is_one_line(run, tmp_path):
+    share_dir = tmp_path / "share"
+    shutil.copytree(ROOT / "share" / "mma82", share_dir)
+    (share_dir / "models" / "public.toml").write_text('[rtmpose-m]\nurl = "http://127.0.0.1:9/m.zip"\nmember = "end2end.onnx"\n')
+    where = {"MMA82_SHARE": str(share_dir), "MMA82_CACHE": str(tmp_path / "cache")}
+    done = run("extract-skeleton", "--model", "rtmpose-m", stdin=[{"video": "a.mp4"}], env=where)
+    assert done.code == 1 and done.out == "" and done.err.count("\n") == 1
+    place = tmp_path / "cache" / "rtmpose-m.onnx"
+    assert f"offline, put end2end.onnx (from m.zip) at {place}" in done.err
+    shutil.copy(share_dir / "models" / "dots.onnx", place)
+    done = run("extract-skeleton", stdin=[], env=where)  # no flags: a production model that is there
+    assert done.code == 0 and "rtmpose-m: sha256 " in done.err and "on trust" in done.err
 
 
 def test_bad_records_are_named_and_harm_nothing_else(run, films):
