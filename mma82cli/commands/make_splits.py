@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from mma82cli.commands.options import Seed, choice, command
+from mma82cli.records import WrongUsage
 
-ADDED = ("split", "support_runs", "protocol")
 SPOOL = 1 << 28  # bytes of the stream held in memory; beyond that in a temporary file
 
 Protocol = choice("in-domain", "zero-shot", "few-shot")
 Ratio = Annotated[str, typer.Option("--ratio", metavar="A:B:C", help="shares of train, val and test")]
-Group = Annotated[str, typer.Option("--group", metavar="FIELD", help="field whose values are never split")]
+Group = Annotated[
+    str, typer.Option("--group", metavar="FIELD[:PATTERN]", help="field, or what is found in it, whose values are never split")
+]
 Stratify = Annotated[str, typer.Option("--stratify", metavar="FIELD", help="field whose values every split has alike")]
 Within = Annotated[str, typer.Option("--within", metavar="FIELD", help="field in each of whose values the ratio holds")]
 Like = Annotated[str, typer.Option("--like", metavar="FILE", show_default=False, help="groups stay where they are in FILE")]
@@ -29,8 +31,33 @@ Shots = Annotated[int, typer.Option("--shots", metavar="K", min=1, help="support
 Runs = Annotated[int, typer.Option("--runs", metavar="R", min=1, help="draws of the support")]
 
 
+Fixed = Annotated[
+    list[str], typer.Option("--fixed", metavar="GROUP=SPLIT", show_default=False, help="this group is there; may be repeated")
+]
+CommonQueries = Annotated[bool, typer.Option("--common-queries", help="the same queries in every run, K, and in zero-shot")]
+Disjoint = Annotated[bool, typer.Option("--disjoint-subjects", help="the same, and no group is in both support and query")]
+Publish = Annotated[str, typer.Option("--publish", metavar="FILE", show_default=False, help="write who is where, signed")]
+Apply = Annotated[str, typer.Option("--apply", metavar="FILE", show_default=False, help="add what a published split says")]
+
+EXAMPLE = """
+mma82 make-splits --protocol zero-shot --source laboratory clips.jsonl > splits.jsonl
+mma82 make-splits --seed 7 --publish split.jsonl clips.jsonl > splits.jsonl
+mma82 convert --from ma52 train.txt --split train | mma82 make-splits --check --group 'video:^([0-9]+)_' - others.jsonl
+"""
+DETAILS = """
+Support is drawn from all clips of a target domain and class, and the others of a run are its queries; so queries differ
+from run to run, from K to K, and from zero-shot. --common-queries keeps 20 clips of each (or all but one) for support, in
+every protocol, K and run; --disjoint-subjects keeps whole groups. Clips that are kept get no 'split' and are no queries.
+
+--publish writes a file whose first line has a 'signature' of all choices and a hash of the rest: a line a record with id,
+group and what was added. --apply adds that to the same records by id, --like keeps its groups where they are, --check
+reads it. --like takes any records with a split. --report FILE: lines, or tables where it ends in .txt, .md, .tex, .tsv.
+"""
+
+
 @command(
-    example="mma82 make-splits --protocol zero-shot --source laboratory clips.jsonl > splits.jsonl",
+    example=EXAMPLE,
+    details=DETAILS,
     takes="id subject label domain split segments",
     adds="split protocol support_runs",
 )
@@ -41,6 +68,7 @@ def run(
     stratify: Stratify = "label",
     within: Within = "domain",
     like: Like = None,
+    fixed: Fixed = None,
     seed: Seed = 0,
     check: Check = False,
     report: ReportFile = None,
@@ -49,6 +77,10 @@ def run(
     target: Target = None,
     shots: Shots = 5,
     runs: Runs = 20,
+    common_queries: CommonQueries = False,
+    disjoint_subjects: Disjoint = False,
+    publish: Publish = None,
+    apply: Apply = None,
 ) -> None:
     """Add 'split' (train, val, test) to every record. Every group (subject) is in one split only; the ratio, the classes
     and the ratio in every domain are brought as near to what is wanted as indivisible groups allow. Records with
@@ -58,90 +90,116 @@ def run(
     'support_runs', the runs (from 0) in which a target clip is support: min(K, n-1) of n clips of a domain and class.
     Both add 'protocol' (in-domain, zero-shot, few-shot), so that `score --by protocol` keeps their results apart."""
     from mma82cli.protocol.counting import Clips
+    from mma82cli.protocol.places import known_places, strangers
     from mma82cli.protocol.plan import Plan, parse_ratio
 
     shares = parse_ratio(ratio)
-    plan = Plan(protocol.value, source or [], target or [], shots, runs, seed, within)
+    plan = Plan(protocol.value, source or [], target or [], shots, runs, seed, within, common_queries, disjoint_subjects)
     plan.check()
     clips = Clips(group, stratify, within)
+    if apply:
+        if check or publish or like or fixed:
+            raise WrongUsage("--apply makes no split; it goes without --check, --publish, --like and --fixed")
+        return _apply(pipe, apply)
+    if check:
+        splits = [split for _, split in _read(pipe, clips, check=True, counted=bool(report))]
+        _check(pipe, clips, splits)
+        return _report(pipe, report, clips, splits, shares)
     with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-        held = _read(pipe, clips, spool, check)
-        if check:
-            splits = held
-            _check(pipe, clips, splits)
-        else:
-            made = plan.make(clips, shares, _like(like, group) if like else {})
-            splits = made.splits
-            for note in made.notes:
-                pipe.note(note)
-        if report:
-            _report(pipe, report, clips, splits, shares)
-        if not check:
-            spool.seek(0)
-            for raw, stale, *values in zip(spool, held, splits, made.support, made.protocols, strict=True):
-                pipe.out.write(_with(raw, stale is not None, dict(zip(ADDED, values, strict=True))))
+        stale = []
+        for raw, old in _read(pipe, clips):
+            spool.write(raw)
+            stale.append(old is not None)
+        where = known_places(like, fixed or [], clips.grouping)
+        made = plan.make(clips, shares, where)
+        for note in [*strangers(fixed or [], clips.groups), *made.notes]:
+            pipe.note(note)
+        _report(pipe, report, clips, made.splits, shares)
+        spool.seek(0)
+        rows = zip(spool, stale, *made[:3], strict=True)
+        how = {"ratio": ratio, "group": group, "stratify": stratify, "within": within, "like": like, "fixed": fixed}
+        _write(pipe, rows, publish, clips, plan.choices() | {name: value for name, value in how.items() if value})
 
 
-def _read(pipe, clips, spool, check: bool) -> list[str | None]:
-    """Counts every record and keeps its line. Returns for each, with `check`, its split; else a field that it has of
-    those that will be added, or None."""
+def _read(pipe, clips, check: bool = False, counted: bool = True):
+    """Counts every record. Yields each with, for `check`, its split; else (its line, a field that it has of those that will
+    be added, or None)."""
+    from mma82cli.protocol.published import ADDED, is_header
     from mma82cli.records import DataError, wrong
     from mma82cli.stream import BOM, Line, parse
 
-    held = []
     for file, number, raw in pipe.progress(pipe.input()):
         try:
             record = parse(raw, number)
         except DataError as error:
             pipe.reject(Line(raw.decode("utf-8", "replace").strip(), file, number), error)
             continue
+        if check and is_header(record):
+            continue
         try:
             split = record.get("split")
             if check and split not in ("train", "val", "test"):
                 raise wrong("split", split, "train, val or test")
-            clips.add(record, f"{file}:{number}")
+            clips.add(record, f"{file}:{number}", counted)
         except DataError as error:
             pipe.reject(Line(record, file, number), error)
             continue
-        held.append(split if check else next((field for field in ADDED if field in record), None))
-        if not check:
-            spool.write((raw[len(BOM) :] if raw.startswith(BOM) else raw).strip() + b"\n")
-    return held
+        line = (raw[len(BOM) :] if raw.startswith(BOM) else raw).strip() + b"\n"
+        yield line, split if check else next((field for field in ADDED if field in record), None)
 
 
-def _with(raw: bytes, stale: bool, fields: dict) -> bytes:
-    """The line with the fields that are not None: spliced in at the end, so that the rest stays as it was written, byte
-    for byte. `stale`: an earlier protocol left some of them, which would be read as this one's."""
+def _write(pipe, rows, publish: str | None, clips, choices: dict) -> None:
+    """Every line with what was made of it; the published split beside it."""
     import orjson
 
-    added = {field: value for field, value in fields.items() if value is not None}
+    from mma82cli.protocol.published import ADDED, Publisher
+    from mma82cli.records import record_id
+    from mma82cli.stream import Output
+
+    publisher = Publisher(clips.grouping.field) if publish else None
+    for raw, stale, *values in rows:
+        added = {field: value for field, value in zip(ADDED, values, strict=True) if value is not None}
+        pipe.out.write(_with(raw, stale, added))
+        if publisher:
+            record = orjson.loads(raw)
+            publisher.add(record_id(record), record[publisher.field], added)
+    if publisher:
+        with Output(publish) as out:
+            out.write(publisher.content(choices))
+
+
+def _apply(pipe, file: str) -> None:
+    """Adds what a published split says, by id."""
+    from mma82cli.protocol.published import ADDED, read
+    from mma82cli.records import DataError, record_id, show
+
+    signature, known = read(file)
+    met = set()
+
+    def add(record: dict) -> dict:
+        name = record_id(record)
+        if name not in known:
+            raise DataError(f"id {show(name)} is not in {file}; expected the records that were split")
+        met.add(name)
+        return {k: v for k, v in record.items() if k in known[name] or k not in ADDED} | known[name]
+
+    pipe.filter(add)
+    pipe.note(f"{len(met)} of {len(known)} records of the split: {signature}")
+
+
+def _with(raw: bytes, stale: bool, added: dict) -> bytes:
+    """The line with the fields of `added`: spliced in at the end, so that the rest stays as it was written, byte for byte.
+    `stale`: an earlier protocol left some, which would be read as this one's."""
+    import orjson
+
+    from mma82cli.protocol.published import ADDED
+
     if stale:
-        record = {k: v for k, v in orjson.loads(raw).items() if k in added or k not in fields}
+        record = {k: v for k, v in orjson.loads(raw).items() if k in added or k not in ADDED}
         return orjson.dumps({**record, **added}, option=orjson.OPT_APPEND_NEWLINE)
     if not added:
         return raw
     return raw.rstrip()[:-1].rstrip() + b"," + orjson.dumps(added)[1:] + b"\n"
-
-
-def _like(file: str, group: str) -> dict[str, str]:
-    """group -> split, as another file has them."""
-    from mma82cli.records import DataError, text
-    from mma82cli.stream import Input, parse
-
-    known: dict[str, tuple[str, str]] = {}
-    for name, number, raw in Input([file]):
-        place = f"{name}:{number}"
-        try:
-            record = parse(raw, number)
-            value, split = text(record, group), text(record, "split")
-            first, where = known.setdefault(value, (split, place))
-            if first != split:
-                raise DataError(f"{group} {value!r} is in {split}, and in {first} at {where}; expected one split")
-            if split not in ("train", "val", "test"):
-                raise DataError(f"field 'split' is {split!r}; expected train, val or test")
-        except DataError as error:
-            raise DataError(f"{place}: {error}") from None
-    return {value: split for value, (split, _) in known.items()}
 
 
 def _check(pipe, clips, splits: list[str]) -> None:
@@ -160,7 +218,9 @@ def _check(pipe, clips, splits: list[str]) -> None:
     pipe.note(f"no leak: {len(names)} groups (field '{field}'), each in one split")
 
 
-def _report(pipe, path: str, clips, splits, shares: dict[str, float]) -> None:
+def _report(pipe, path: str | None, clips, splits, shares: dict[str, float]) -> None:
+    if path is None:
+        return
     from mma82cli.commands.report import write_beside
     from mma82cli.protocol.report import report
     from mma82cli.protocol.tables import tables

@@ -36,7 +36,8 @@ FIELDS = {
     "face": "{`labels`, `logits`} of any facial expression model",
     "run": "which of several runs a prediction is of",
     "protocol": "`in-domain`, `zero-shot` or `few-shot`",
-    "support_runs": "runs (from 0) of the few-shot protocol in which the clip is support; in all others it is a query",
+    "support_runs": "runs (from 0) of the few-shot protocol in which the clip is support; in all others it is a query, "
+    "unless it has no `split` (`--common-queries`)",
     "annotators": "who saw the action",
     "sources": "what the record was made of; of a merged segment {`annotator`, `start`, `end`} each",
     "agreement": "mean tIoU over the pairs of annotators",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mma82cli.records import MISSING, DataError, show, text, wrong
+import re
+
+from mma82cli.records import MISSING, DataError, WrongUsage, show, text, wrong
 
 SPLITS = ("train", "val", "test")
 
@@ -24,14 +26,38 @@ class Index:
         return list(self.numbers)
 
 
+class Grouping:
+    """Which group a record is of: the value of a field, or of FIELD:PATTERN what the pattern's first parentheses (else the
+    whole pattern) match in it. Raises WrongUsage where the pattern is none."""
+
+    def __init__(self, said: str):
+        self.field, colon, pattern = said.partition(":")
+        try:
+            self._pattern = re.compile(pattern) if colon else None
+        except re.error as error:
+            raise WrongUsage(f"--group {said}: {error}; expected FIELD or FIELD:PATTERN") from None
+
+    def __call__(self, record: dict) -> str:
+        """The group. Raises DataError."""
+        value = text(record, self.field)
+        if self._pattern is None:
+            return value
+        found = self._pattern.search(value)
+        if found is None or not found[found.re.groups and 1]:
+            raise wrong(self.field, value, f"text that has {self._pattern.pattern!r} in it")
+        return found[found.re.groups and 1]
+
+
 class Clips:
     """The clips of a stream, as numbers: for clip i its `group[i]`, `domain[i]` (-1 without), and `classes[i]`.
 
-    group, stratify, within: names of the fields; `within` may be empty. An untrimmed record counts its `segments`.
+    group is FIELD or FIELD:PATTERN; stratify, within: names of the fields; `within` may be empty. An untrimmed record counts
+    its `segments`.
     """
 
     def __init__(self, group: str = "subject", stratify: str = "label", within: str = "domain"):
-        self.field = {"group": group, "stratify": stratify, "within": within}
+        self.grouping = Grouping(group)
+        self.field = {"group": self.grouping.field, "stratify": stratify, "within": within}
         self.groups, self.labels, self.domains = Index(), Index(), Index()
         self.group: list[int] = []
         self.domain: list[int] = []
@@ -41,10 +67,11 @@ class Clips:
     def __len__(self) -> int:
         return len(self.group)
 
-    def add(self, record: dict, place: str) -> None:
-        """Takes one record, read at `place` (FILE:LINE). Raises DataError; then nothing was taken."""
-        name = text(record, self.field["group"])
-        values = self._classes(record)
+    def add(self, record: dict, place: str, counted: bool = True) -> None:
+        """Takes one record, read at `place` (FILE:LINE), its classes if it is `counted`. Raises DataError; then nothing was
+        taken."""
+        name = self.grouping(record)
+        values = self._classes(record) if counted else []
         within = self.field["within"]
         domain = text(record, within, None) if within and record.get(within) is not None else None
         if domain is not None:

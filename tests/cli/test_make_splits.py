@@ -172,3 +172,89 @@ def test_protocols_are_marked_and_marks_do_not_outlive_them(run):
     assert {(r["domain"], r["protocol"]) for r in zero} == {("lab", "in-domain"), ("street", "zero-shot")}
     plain = run("make-splits", stdin=zero).records
     assert all(list(r) == ["id", "subject", "label", "domain", "split"] for r in plain)
+
+
+def test_fixed_groups_stay_and_strangers_are_named(run):
+    got = run("make-splits", "--fixed", "s0=test", "--fixed", "s1=test", "--fixed", "nobody=val", stdin=clips())
+    where = homes(got.records)
+    assert where["s0"] == where["s1"] == {"test"} and all(len(splits) == 1 for splits in where.values())
+    assert got.err == "mma82 make-splits: no record is of the fixed group nobody\n"
+    assert run("make-splits", "--fixed", "s0=dev", stdin=clips()).code == 2
+    assert run("make-splits", "--fixed", "s0=test", "--fixed", "s0=val", stdin=clips()).code == 2
+
+
+STREET = ["--source", "laboratory", "--target", "street", "--runs", "3"]
+
+
+def queries(records):
+    return {r["id"] for r in records if r["domain"] == "street" and r.get("split") == "test"}
+
+
+@pytest.mark.parametrize("option", ["--common-queries", "--disjoint-subjects"])
+def test_queries_are_the_same_for_every_shot_and_zero_shot(run, option):
+    rows = [r | {"subject": f"{r['subject']}{'abc'[i // 20 % 3]}"} for i, r in enumerate(clips(1200))]
+    kept = {}
+    for shots in (1, 5, 10):
+        got = run("make-splits", "--protocol", "few-shot", *STREET, "--shots", shots, option, stdin=rows)
+        street = [r for r in got.records if r["domain"] == "street"]
+        kept[shots] = queries(got.records)
+        pool = [r for r in street if "split" not in r]
+        assert "kept for support" in got.err and pool and all(not r["support_runs"] for r in street if "split" in r)
+        for number in range(3):
+            support = Counter(r["label"] for r in pool if number in r["support_runs"])
+            assert support == {label: min(shots, n) for label, n in Counter(r["label"] for r in pool).items()}
+    zero = run("make-splits", "--protocol", "zero-shot", *STREET, option, stdin=rows).records
+    assert kept[1] == kept[5] == kept[10] == queries(zero)
+    assert all(r.get("protocol") == ("zero-shot" if "split" in r else None) for r in zero if r["domain"] == "street")
+    if option == "--disjoint-subjects":
+        assert not {r["subject"] for r in pool} & {r["subject"] for r in street if "split" in r}
+    assert {r["label"] for r in street if "split" in r} == {r["label"] for r in street}
+
+
+def test_a_published_split_is_signed_and_comes_back(run, tmp_path):
+    rows = clips()
+    made = run("make-splits", "--seed", "3", "--publish", tmp_path / "split.jsonl", stdin=rows)
+    lines = (tmp_path / "split.jsonl").read_text().splitlines()
+    header = json.loads(lines[0])
+    assert header["header"] == "split" and header["records"] == len(lines) - 1 == len(rows)
+    assert header["signature"].startswith("protocol:in-domain|seed:3|ratio:3:1:1|group:subject|")
+    assert f"|hash:{header['sha256'][:16]}|version:" in header["signature"]
+    assert json.loads(lines[1]) == {"id": "c0", "subject": "s0", "split": made.records[0]["split"]}
+    again = run("make-splits", "--apply", tmp_path / "split.jsonl", stdin=rows[::-1])
+    assert again.code == 0 and again.records == made.records[::-1] and "200 of 200 records" in again.err
+    assert run("make-splits", "--check", tmp_path / "split.jsonl").code == 0
+    like = run("make-splits", "--like", tmp_path / "split.jsonl", "--seed", "9", stdin=rows).records
+    assert homes(like) == homes(made.records)
+    (tmp_path / "split.jsonl").write_text("\n".join([*lines[:4], *lines[5:]]) + "\n")
+    changed = run("make-splits", "--apply", tmp_path / "split.jsonl", stdin=rows)
+    assert changed.code == 1 and "the file was changed" in changed.err and changed.err.count("\n") == 1
+    assert run("make-splits", "--apply", tmp_path / "split.jsonl", "--check", stdin=rows).code == 2
+
+
+def test_a_published_protocol_holds_support_too(run, tmp_path):
+    options = ["--protocol", "few-shot", *STREET, "--common-queries"]
+    made = run("make-splits", *options, "--publish", tmp_path / "split.jsonl", stdin=clips(600))
+    assert made.records == run("make-splits", "--apply", tmp_path / "split.jsonl", stdin=clips(600)).records
+    signature = json.loads((tmp_path / "split.jsonl").read_text().splitlines()[0])["signature"]
+    assert "shots:5|runs:3|queries:common|seed:0" in signature
+    assert run("make-splits", "--like", tmp_path / "split.jsonl", stdin=clips(600)).code == 0
+    odd = run("make-splits", "--apply", tmp_path / "split.jsonl", stdin=[{"id": "unknown"}])
+    assert odd.code == 1 and '<stdin>:1: id "unknown" is not in' in odd.err
+
+
+def test_groups_found_in_a_field(run):
+    """MA-52's public lists name a clip 0003_01_0001.mp4, and both have all first numbers."""
+    train = [{"video": f"{i:04}_01_{k:04}.mp4", "label": i, "split": "train"} for i in range(6) for k in range(3)]
+    val = [{"video": f"{i:04}_02_0000.mp4", "label": i, "split": "val"} for i in range(5)]
+    leak = run("make-splits", "--check", "--group", "video:^([0-9]+)_", stdin=train + val)
+    assert leak.code == 1 and "5 of 6 groups" in leak.err and '"0000" (train 3, val 1)' in leak.err
+    made = run("make-splits", "--group", "video:^([0-9]+)_", "--ratio", "1:1", stdin=train + val).records
+    assert all(len(splits) == 1 for splits in homes([r | {"n": r["video"][:4]} for r in made], "n").values())
+    assert run("make-splits", "--group", "video:(", stdin=train).code == 2
+    assert "<stdin>:1" in run("make-splits", "--group", "video:x", stdin=train).err
+
+
+def test_classes_that_cannot_be_split_are_named_apart(run):
+    rows = clips() + [{"subject": f"s{i}", "label": "Waving", "domain": "laboratory"} for i in range(2)]
+    said = run("make-splits", stdin=rows).err
+    assert "1 classes cannot be in all 3 splits, for too few groups have them: Waving (2)" in said

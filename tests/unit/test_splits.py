@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mma82cli.protocol.counting import Clips, leaks
+from mma82cli.protocol.plan import Plan
 from mma82cli.protocol.report import divergence
 from mma82cli.protocol.shots import support_runs
 from mma82cli.protocol.splits import Search, _features, assign
@@ -85,3 +87,27 @@ def test_support_leaves_a_query_in_every_class(cells, shots, seed):
 def test_divergence():
     p = np.array([1, 1, 0])
     assert divergence(p, p) == 0 and divergence(p, np.array([0, 0, 5])) == 1 and divergence(p, p * 0) is None
+
+
+clip = st.tuples(st.integers(0, 7), st.integers(0, 2))  # subject, whose domain is its number by three; label
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(clip, min_size=1, max_size=60), st.sampled_from(["in-domain", "zero-shot", "few-shot"]), st.integers(0, 3))
+def test_no_subject_is_in_two_splits_ever(items, protocol, queries):
+    clips, common, disjoint = Clips(), queries & 1, queries & 2
+    for n, (subject, label) in enumerate(items):
+        clips.add({"subject": f"s{subject}", "label": label, "domain": f"d{subject % 3}"}, f"x:{n}")
+    options = {"source": ["d0"], "common_queries": common, "disjoint": disjoint} if protocol != "in-domain" else {}
+    if options and "d0" not in clips.domains.numbers:
+        return
+    plan = Plan(protocol, shots=2, runs=3, **options)
+    plan.check()
+    made = plan.make(clips, {"train": 0.6, "val": 0.2, "test": 0.2}, {})
+    named = [(clips.groups.values[g], s) for g, s in zip(clips.group, made.splits, strict=True) if s is not None]
+    assert not leaks([group for group, _ in named], [split for _, split in named])
+    kept = {g for g, s, runs in zip(clips.group, made.splits, made.support, strict=True) if s is None and runs is not None}
+    if disjoint:
+        assert not kept & {g for g, s in zip(clips.group, made.splits, strict=True) if s is not None}
+    cells = {(d, c) for d, c, s in zip(clips.domain, clips.classes, made.splits, strict=True) if s is not None}
+    assert cells == set(zip(clips.domain, clips.classes, strict=True))  # every class of a domain keeps a clip that is scored
