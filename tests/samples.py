@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
     train = ("--recipe", "posec3d-tiny", "--set", "epochs=1", "--deterministic", "--out")
     done = run("train-rec", *train, folder / "run", stdin=joints)
     assert done.code == 0, done.err
+    few = as_lines([{**json.loads(line), "support_runs": [0] * (i < 4)} for i, line in enumerate(joints.splitlines())])
     diagnosed = run("diagnose", stdin=VIDEOS).out.encode()
     return {
         "merge-annotations": Sample(records=as_lines(ANNOTATIONS)),
@@ -49,6 +51,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
         "extract-skeleton": Sample(("--model", "dots", "--jobs", "1", "--root", str(folder / "videos")), films),
         "train-rec": Sample((*train, str(folder / "another")), joints),
         "infer": Sample((str(folder / "run"),), joints),
+        "adapt": Sample((str(folder / "run"),), few),
         "score": Sample(records=as_lines(TOPK)),
         "emotion-tree": Sample(records=as_lines(EMOTIONS)),
         "labels": Sample(),

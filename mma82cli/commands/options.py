@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable
 from copy import copy
 from enum import Enum
@@ -24,6 +25,7 @@ def choice(*values: str) -> type[Enum]:
     return Enum("Choice", {v: v for v in values}, type=str)
 
 
+PATIENCE = 30  # seconds that a silent process waits for the speaking one to tell an error
 OnError = choice("stop", "skip")
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False, help="JSON Lines; none, or -: stdin")]
@@ -106,7 +108,8 @@ def run_in(pipe, function, options: dict) -> int:
         pipe.out.commit()
     except (DataError, WrongUsage) as error:
         _abandon(pipe)
-        if pipe.muted:  # the process that speaks has met the same
+        if pipe.muted:  # the process that speaks has met the same: torchrun must not end it before it has said so
+            time.sleep(PATIENCE)
             sys.exit(2 if isinstance(error, WrongUsage) else 1)
         raise
     except OSError as error:

@@ -15,7 +15,7 @@ from mma82cli.cli import COMMANDS
 MMA82 = str(ROOT / "bin" / "mma82")
 READERS = [name for name in COMMANDS if name not in ("labels", "synth")]
 STATUS = {"validate": 1}  # it finds a fault in its sample
-SLOW = ("train-rec", "infer")  # where once is enough
+SLOW = ("train-rec", "infer", "adapt")  # where once is enough
 QUICK = [name for name in COMMANDS if name != "train-rec"]
 FILTERS = ("merge-annotations", "cut", "make-splits", "extract-skeleton", "infer", "suppress")
 
