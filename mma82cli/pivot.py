@@ -78,12 +78,12 @@ def _grouped(keys: Iterable[tuple]) -> list[tuple]:
 
 
 def _cell(line: dict) -> str:
-    """56.62, 56.62 [54.1, 59.0] with an interval, 56.62 ± 0.41 with a spread."""
+    """56.62, 56.62 [54.1–59.0] with an interval, 56.62 ± 0.41 with a spread."""
     share = line.get("metric") in SHARES
     text = _figure(line["value"], share)
     if line.get("ci") and None not in line["ci"]:
         low, high = (_figure(value, share, 1) for value in line["ci"])
-        return f"{text} [{low}, {high}]"
+        return f"{text} [{low}–{high}]"
     if line.get("sd") is not None:
         return f"{text} ± {_figure(line['sd'], share)}"
     return text

@@ -25,7 +25,7 @@ def test_rows_columns_intervals_spreads_and_nulls(run):
     assert made.code == 0, made.err
     assert cells(made.out) == [
         ["Domain", "Action Top-1", "Body Top-1"],
-        ["lab", "50.00 [25.0, 75.0]", "100.00"],
+        ["lab", "50.00 [25.0–75.0]", "100.00"],
         ["street", "–", "25.00 ± 1.00"],
     ]
     table = run("tabulate", stdin=LINES).out
