@@ -21,11 +21,22 @@ RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", show_d
 TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
 LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 SamplingOption = Annotated[Sampling, typer.Option("--sampling", help="whose random numbers choose the test frames")]
+Average = Annotated[
+    list[str], typer.Option("--average", metavar="CKPT", show_default=False, help="average with this one; may be repeated")
+]
+Export = Annotated[str, typer.Option("--export", metavar="FILE", show_default=False, help="write the network as ONNX instead")]
 Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 
 
+EXAMPLE = """
+mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca
+mma82 infer seed-0 --average seed-1 --average seed-2 clips.jsonl > scores.jsonl
+mma82 infer run/ --export model.onnx
+"""
+
+
 @command(
-    example="mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca",
+    example=EXAMPLE,
     takes="split layout keypoints width height",
     adds="scores topk taxonomy warnings",
 )
@@ -45,23 +56,33 @@ def run(
     layout: LayoutFile = None,
     root: Root = ".",
     cache: Cache = None,
+    average: Average = None,
+    export: Export = None,
 ) -> None:
     """Add a checkpoint's scores to records with keypoints or a video: a probability for each label in id order, of the
     recipe's test clips together, and the name of the taxonomy. keypoints are left out of the output unless asked for.
 
     CHECKPOINT is the folder of a run, its best.safetensors or any weights of PoseC3D (mmaction2's and pyskl's too) or of
     TSM, GC-TSM and MANet, under their authors' names. A clip without a single joint gets the same score for every label,
-    and a warning in the record."""
+    and a warning in the record.
+
+    --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
+    an stgcn, which must know the same labels. --export reads no records: it writes the network (heatmaps, joints or frames
+    to logits, any batch) for onnxruntime and its kind."""
+    if export:
+        _export(pipe, checkpoint, export, recipe, taxonomy, average)
+        return
     from mma82cli.skeleton.layouts import load_layout
     from mma82cli.training.task import Asked
 
     quiet_decoders()
     rank, world, local = torchrun_place(pipe)
     changes = ({"sampling": sampling.value} if sampling != Sampling.recipe else {}) | ({"clips": clips} if clips else {})
-    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy, changes)
+    loaded = [load_checkpoint(path, recipe, taxonomy, changes) for path in (checkpoint, *(average or ()))]
+    labels = loaded[0][2]
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
-    from mma82cli.training.families import FAMILIES
+    from mma82cli.training.ensemble import member, together
     from mma82cli.training.ranks import Ranks, join
 
     where = choose_device(device.value, local)
@@ -69,10 +90,27 @@ def run(
     ranks = join(rank, world, where) if world > 1 else Ranks()
     asked = Asked(labels, layout=layout and load_layout(layout), root=root, cache=cache)
     dtype = choose_precision(precision.value, where)
-    inference = FAMILIES[settings.model].load("inference")(model, settings, about, asked, where, dtype)
+    inference = together([member(*each, asked, where, dtype) for each in loaded], [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, labels, topk, stale, ranks)
     work.all(split, batch_size or (1 if where.type == "cpu" else 16))
+
+
+def _export(pipe, checkpoint: str, path: str, recipe, taxonomy, average) -> None:
+    from dataclasses import asdict
+
+    from mma82cli import __version__
+    from mma82cli.records import WrongUsage
+
+    if pipe.files or average:
+        found = f"FILE {pipe.files[0]}" if pipe.files else "--average"
+        raise WrongUsage(f"--export writes one network and reads no records; found {found}")
+    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy, {})
+
+    from mma82cli.models.export import export
+
+    about = {"recipe": asdict(settings), "taxonomy": labels.to_json(), "version": __version__} | about
+    pipe.note(export(path, model, settings, about))
 
 
 class _Stream:
