@@ -126,6 +126,8 @@ complete -c mma82 -n '__mma82_command infer' -l taxonomy -r -F -a 'emotion7 emot
 complete -c mma82 -n '__mma82_command infer' -l layout -r -F -a 'coco133 coco17 jhmdb15' -d 'joint set of the records'
 complete -c mma82 -n '__mma82_command infer' -l root -x -a '(__fish_complete_directories)' -d 'folder that \'video\' paths are relative to'
 complete -c mma82 -n '__mma82_command infer' -l cache -x -a '(__fish_complete_directories)' -d 'keep decoded frames or joints here'
+complete -c mma82 -n '__mma82_command infer' -l average -r -F -d 'average with this one; may be repeated'
+complete -c mma82 -n '__mma82_command infer' -l export -r -F -d 'write the network as ONNX instead'
 complete -c mma82 -n '__mma82_command infer' -s o -l output -r -F -d 'write here, atomically'
 complete -c mma82 -n '__mma82_command infer' -s q -l quiet -d 'say nothing but errors'
 complete -c mma82 -n '__mma82_command infer' -l no-progress -d 'no progress bar'
