@@ -15,6 +15,7 @@ WIDTH = max(map(len, KINDS)) + 2
 
 EXAMPLE = """
 mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
+mma82 plot curves --out figures seed-0/log.jsonl seed-1/log.jsonl
 """
 DETAILS = "\b\n" + "\n".join(f"{name:<{WIDTH}}{what}" for name, (_, what) in KINDS.items())
 
@@ -32,6 +33,8 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
     from mma82cli.plots.style import prepare
 
     prepare(out)
-    draw = import_module(f"mma82cli.plots.{KINDS[kind.value][0]}").draw
-    for path in draw(pipe.read(), out, Options(root, tuple(ids or ()))):
+    module = import_module(f"mma82cli.plots.{KINDS[kind.value][0]}")
+    with_file = getattr(module, "WITH_FILE", False)
+    records = ({**line.record, "file": line.file} for line in pipe.lines()) if with_file else pipe.read()
+    for path in module.draw(records, out, Options(root, tuple(ids or ()))):
         pipe.write({"figure": path})

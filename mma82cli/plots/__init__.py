@@ -2,7 +2,7 @@
 
 A kind's module has `draw(records, folder, options) -> paths`: it reads an iterable of records, writes NAME.svg and
 NAME.png (or what its kind is made of) into the folder, and raises DataError where the records are not what it draws.
-`options` is an `Options`.
+`options` is an `Options`. Where the module's WITH_FILE is true, records carry `file`, the name of the FILE they came from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ KINDS = {  # name: (module in mma82cli.plots, what it draws, and from what)
     "ring": ("ring", "shares of the body groups, from `stats` (Fig. 3)"),
     "violin": ("violin", "how long instances are, by body group, from `stats` (Fig. 3)"),
     "classes": ("classes", "instances of every label, from `stats` (Fig. 3)"),
+    "curves": ("curves", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
     "overlay": ("overlay", "clips with the skeleton, what moves and where to, from `extract-skeleton` (Fig. 4)"),
     "diagnosis": ("diagnosis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
     "sankey": ("sankey", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),

@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import as_lines
 
-from mma82cli.plots import KINDS, overlay
+from mma82cli.plots import KINDS, curves, overlay
 from mma82cli.skeleton.layouts import load_layout
 
 VIDEO = {
@@ -93,3 +94,34 @@ def test_overlay_draws_the_records_that_are_named(run, tmp_path, waving):
     assert none.code == 1 and 'no record with the id "x"' in none.err
     odd = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "layout": "jhmdb15"}])
     assert odd.code == 1 and "17 joints; expected 15" in odd.err
+
+
+def epochs(count: int, **figures) -> list[dict]:
+    return [{"epoch": e, "epochs": count, "lr": 0.1, "loss": 3 / e, **figures} for e in range(1, count + 1)]
+
+
+def test_curves_tell_runs_by_their_folder_and_where_epochs_start_over(run, tmp_path):
+    for name, rows in (("seed-0", epochs(3, train_top1=0.5, val_top1=0.25, val_mca=0.125)), ("seed-1", epochs(4))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.jsonl").write_bytes(as_lines(rows))
+    logs = [tmp_path / name / "log.jsonl" for name in ("seed-0", "seed-1")]
+    drawn = run("plot", "curves", "--out", tmp_path, *logs, "-", stdin=epochs(2) + epochs(3))
+    assert drawn.code == 0, drawn.err
+    assert [Path(x["figure"]).name for x in drawn.records] == ["curves.svg", "curves.png"]
+    assert cv2.imread(str(tmp_path / "curves.png")).std() > 10
+
+
+def test_curves_are_those_of_the_log():
+    lines = [{**line, "file": file} for file in ("runs/a/log.jsonl", "<stdin>") for line in epochs(2, val_mca=0.5) * 2]
+    runs = curves.runs_of(lines)
+    assert list(runs) == ["a", "a (2)", "run", "run (2)"] and all(len(run) == 2 for run in runs.values())
+    panels = curves.figure(runs).axes
+    assert [panel.get_ylabel() for panel in panels] == ["Loss", "MCA (%)"]
+    assert [list(line.get_ydata()) for line in panels[0].lines] == 4 * [[3.0, 1.5]]
+    assert list(panels[1].lines[1].get_ydata()) == [50.0, 50.0]
+
+
+@pytest.mark.parametrize("bad", [{"loss": "low"}, {"val_top1": None}, {"epoch": [1]}])
+def test_curves_refuse_what_is_no_number(run, tmp_path, bad):
+    refused = run("plot", "curves", "--out", tmp_path, stdin=[{**epochs(1)[0], **bad}])
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1) and f"field '{next(iter(bad))}' is" in refused.err
