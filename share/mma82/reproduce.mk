@@ -26,7 +26,7 @@ DOMAINS_smoke := laboratory street
 DOMAINS_small := laboratory psychiatric street television
 DOMAINS_paper := $(DOMAINS_small)
 SYNTH_smoke := --classes 4 --clips 96 --subjects 32
-SYNTH_small := --classes 16 --clips 640 --subjects 40
+SYNTH_small := --classes 8 --clips 400 --subjects 40
 UNTRIMMED_smoke := --classes 4 --clips 12 --subjects 12
 UNTRIMMED_small := --classes 8 --clips 96 --subjects 24
 
@@ -171,7 +171,7 @@ $(F)/ring.png $(F)/violin.png $(F)/classes.png: $(F)/%.png: $(OUT)/stats.jsonl
 fig4: $(F)/fig4.done ## skeletons, with what moves and where to
 $(F)/fig4.done: $(SKELETONS)
 	mkdir -p $(@D)/fig4
-	awk 'NR % 16 == 1' $< | head -n 4 | $(MMA82) plot overlay --root $(VIDEOS) --out $(@D)/fig4
+	awk 'NR % 16 == 1 && NR <= 64' $< | $(MMA82) plot overlay --root $(VIDEOS) --out $(@D)/fig4
 	touch $@
 
 # -- recognition: Table III, a model a row -----------------------------------------------------------------------------
