@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from mma82cli.commands.options import Root, choice, command
-from mma82cli.plots import KINDS, Options
+from mma82cli.plots import KINDS, Options, kinds_of
+from mma82cli.records import DataError
 
-Kind = choice(*KINDS)
+Kind = choice("auto", *KINDS)
 WIDTH = max(map(len, KINDS)) + 2
 
 EXAMPLE = """
 mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
+mma82 stats clips.jsonl | mma82 plot auto --out figures
 mma82 plot curves --out figures seed-0/log.jsonl seed-1/log.jsonl
 """
-DETAILS = "\b\n" + "\n".join(f"{name:<{WIDTH}}{what}" for name, (_, what) in KINDS.items())
+DETAILS = "\b\n" + "\n".join(f"{name:<{WIDTH}}{what}" for name, (_, _, what) in KINDS.items())
+DETAILS += f"\n{'auto':<{WIDTH}}all of these that the first line can be drawn as"
 
 KindName = Annotated[Kind, typer.Argument(metavar="KIND", show_default=False, help="one of the kinds below")]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the files")]
@@ -33,8 +37,17 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
     from mma82cli.plots.style import prepare
 
     prepare(out)
-    module = import_module(f"mma82cli.plots.{KINDS[kind.value][0]}")
-    with_file = getattr(module, "WITH_FILE", False)
-    records = ({**line.record, "file": line.file} for line in pipe.lines()) if with_file else pipe.read()
-    for path in module.draw(records, out, Options(root, tuple(ids or ()))):
-        pipe.write({"figure": path})
+    kinds, lines = [kind.value], pipe.lines()
+    if kind == Kind.auto:
+        first = next(lines, None)
+        if first is None:
+            raise DataError("no lines; `mma82 plot --help` lists what is")
+        kinds, lines = kinds_of(first.record), chain([first], lines)
+    if len(kinds) > 1:
+        lines = list(lines)
+    for name in kinds:
+        module = import_module(f"mma82cli.plots.{KINDS[name][0]}")
+        with_file = getattr(module, "WITH_FILE", False)
+        records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
+        for path in module.draw(records, out, Options(root, tuple(ids or ()))):
+            pipe.write({"figure": path})

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 from mma82cli.records import DataError, show
 
-KINDS = {  # name: (module in mma82cli.plots, what it draws, and from what)
-    "taxonomy": ("taxonomy", "body groups and their labels, from `labels` or `stats` (Fig. 2)"),
-    "ring": ("ring", "shares of the body groups, from `stats` (Fig. 3)"),
-    "violin": ("violin", "how long instances are, by body group, from `stats` (Fig. 3)"),
-    "classes": ("classes", "instances of every label, from `stats` (Fig. 3)"),
-    "curves": ("curves", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
-    "overlay": ("overlay", "clips with the skeleton, what moves and where to, from `extract-skeleton` (Fig. 4)"),
-    "diagnosis": ("diagnosis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
-    "sankey": ("sankey", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),
-    "ratios": ("ratios", "how much likelier each action is in each emotion, from `emotion-tree` (Eq. 7)"),
+KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, words for that and what it draws it from)
+    "taxonomy": ("taxonomy", "body aliases", "body groups and their labels, from `labels` or `stats` (Fig. 2)"),
+    "ring": ("ring", "table signature", "shares of the body groups, from `stats` (Fig. 3)"),
+    "violin": ("violin", "table signature", "how long instances are, by body group, from `stats` (Fig. 3)"),
+    "classes": ("classes", "table signature", "instances of every label, from `stats` (Fig. 3)"),
+    "curves": ("curves", "epoch loss", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
+    "overlay": ("overlay", "keypoints", "clips with the skeleton, what moves and where to, from `extract-skeleton` (Fig. 4)"),
+    "diagnosis": ("diagnosis", "analysis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
+    "sankey": ("sankey", "emotion importance", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),
+    "ratios": ("ratios", "emotion ratio", "how much likelier each action is in each emotion, from `emotion-tree` (Eq. 7)"),
 }
 
 
@@ -32,6 +32,15 @@ class Options:
 
     root: str = "."
     ids: tuple[str, ...] = ()
+
+
+def kinds_of(record: dict) -> list[str]:
+    """The kinds that draw records like this one. Raises DataError where none does."""
+    kinds = [kind for kind, (_, fields, _) in KINDS.items() if all(field in record for field in fields.split())]
+    if not kinds:
+        fields = ", ".join(map(show, list(record)[:8]))
+        raise DataError(f"no figure is made of a line with {fields or 'no field'}; `mma82 plot --help` lists what is")
+    return kinds
 
 
 def written_by(command: str, records: Iterable[dict], fields: Iterable[str]) -> list[dict]:

@@ -125,3 +125,18 @@ def test_curves_are_those_of_the_log():
 def test_curves_refuse_what_is_no_number(run, tmp_path, bad):
     refused = run("plot", "curves", "--out", tmp_path, stdin=[{**epochs(1)[0], **bad}])
     assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1) and f"field '{next(iter(bad))}' is" in refused.err
+
+
+def test_auto_knows_what_to_draw(run, tmp_path):
+    for command, records, kinds in (
+        (("labels",), b"", ["taxonomy"]),
+        (("stats",), [{"id": "a", "label": "Nodding", "duration": 2.0}], ["ring", "violin", "classes"]),
+        (("diagnose",), [VIDEO], ["diagnosis"]),
+    ):
+        made = run(*command, stdin=records)
+        drawn = run("plot", "auto", "--out", tmp_path, stdin=made.out)
+        assert drawn.code == 0, drawn.err
+        assert [Path(x["figure"]).name for x in drawn.records] == [f"{kind}.{end}" for kind in kinds for end in ("svg", "png")]
+    refused = run("plot", "auto", "--out", tmp_path, stdin=[{"id": "x", "label": "Nodding"}])
+    assert refused.code == 1 and refused.err.startswith('mma82 plot: no figure is made of a line with "id", "label"; ')
+    assert run("plot", "auto", "--out", tmp_path, stdin=b"").err.startswith("mma82 plot: no lines")
