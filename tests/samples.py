@@ -23,6 +23,9 @@ EMOTIONS = [
 ]
 FIGURES = [{"metric": "top1", "level": "action", "domain": d, "value": 0.5, "n": 2} for d in ("street", "laboratory")]
 
+SMALL = ("epochs=1", "size=32", "dim=32", "depth=1")
+DETECTOR = ("--recipe", "adatad-tiny", "--deterministic", *(part for key in SMALL for part in ("--set", key)))
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -42,6 +45,9 @@ def samples(folder: Path, run) -> dict[str, Sample]:
     train = ("--recipe", "posec3d-tiny", "--set", "epochs=1", "--deterministic", "--out")
     done = run("train-rec", *train, folder / "run", stdin=joints)
     assert done.code == 0, done.err
+    untrimmed = ("--kind", "detection", "--clips", "3", "--subjects", "3", "--classes", "2", "--domains", "street", "--jobs", "1")
+    reels = run("synth", *untrimmed, "--videos", folder / "videos").records
+    reels = as_lines([{**STRANGE, **reel, "split": ("train", "val", "test")[i % 3]} for i, reel in enumerate(reels)])
     few = as_lines([{**json.loads(line), "support_runs": [0] * (i < 4)} for i, line in enumerate(joints.splitlines())])
     diagnosed = run("diagnose", stdin=VIDEOS).out.encode()
     return {
@@ -50,6 +56,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
         "make-splits": Sample(records=as_lines(CLIPS)),
         "extract-skeleton": Sample(("--model", "dots", "--jobs", "1", "--root", str(folder / "videos")), films),
         "train-rec": Sample((*train, str(folder / "another")), joints),
+        "train-det": Sample((*DETECTOR, "--root", str(folder / "videos"), "--out", str(folder / "detector")), reels),
         "infer": Sample((str(folder / "run"),), joints),
         "adapt": Sample((str(folder / "run"),), few),
         "score": Sample(records=as_lines(TOPK)),

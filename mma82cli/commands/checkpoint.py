@@ -14,7 +14,7 @@ def load_checkpoint(path: str, recipe, taxonomy, changes: dict):
 
     read = weights.read(path)
     if recipe or not read.recipe:
-        settings = load_recipe(recipe or models.kind_of(read, path=path))
+        settings = load_recipe(recipe or models.recipe_of(read, path))
     else:
         settings = recipe_from_dict(read.recipe, path)
     settings = changed(settings, **changes)

@@ -1,4 +1,4 @@
-"""`mma82 infer`: a checkpoint's scores for each clip."""
+"""`mma82 infer`: a checkpoint's scores for each clip, or detections in each video."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ Average = Annotated[
 ]
 Export = Annotated[str, typer.Option("--export", metavar="FILE", show_default=False, help="write the network as ONNX instead")]
 Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
+Raw = Annotated[bool, typer.Option("--raw", help="of a detector: predictions as they are before suppression")]
 
 
 EXAMPLE = """
@@ -37,8 +38,8 @@ mma82 infer run/ --export model.onnx
 
 @command(
     example=EXAMPLE,
-    takes="split layout keypoints width height",
-    adds="scores topk taxonomy warnings",
+    takes="split layout keypoints width height video",
+    adds="scores topk predictions taxonomy warnings",
 )
 def run(
     pipe,
@@ -51,6 +52,7 @@ def run(
     precision: PrecisionOption = Precision.auto,
     sampling: SamplingOption = Sampling.recipe,
     clips: Clips = 0,
+    raw: Raw = False,
     recipe: RecipeName = None,
     taxonomy: TaxonomyName = None,
     layout: LayoutFile = None,
@@ -65,6 +67,9 @@ def run(
     CHECKPOINT is the folder of a run, its best.safetensors or any weights of PoseC3D (mmaction2's and pyskl's too) or of
     TSM, GC-TSM and MANet, under their authors' names. A clip without a single joint gets the same score for every label,
     and a warning in the record.
+
+    A detector (AdaTAD: a run of train-det, or weights of OpenTAD) adds predictions to untrimmed videos of any length, which
+    it goes through window by window: after the recipe's soft-NMS and voting, best first.
 
     --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
     an stgcn, which must know the same labels. --export reads no records: it writes the network (heatmaps, joints or frames
@@ -88,7 +93,7 @@ def run(
     where = choose_device(device.value, local)
     keep_freed_memory()
     ranks = join(rank, world, where) if world > 1 else Ranks()
-    asked = Asked(labels, layout=layout and load_layout(layout), root=root, cache=cache)
+    asked = Asked(labels, layout=layout and load_layout(layout), root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision.value, where)
     inference = together([member(*each, asked, where, dtype) for each in loaded], [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}

@@ -9,6 +9,7 @@ from importlib import import_module
 #   from_state(state, path, recipe, carried, **sizes) -> model   a model of the sizes that they show, not yet filled
 #   renamed(state) -> state                                      (optional) peers' names of weights to ours
 #   may_be_new(key) -> bool                                      (optional) parts that a pretrained network may lack
+#   recipe_for(state) -> name                                    (optional) the recipe by which a peer's weights are used
 #   HEAD                                                         what the keys of the layer with the labels begin with
 MODELS = {  # a recipe's `model`: module
     "posec3d": "posec3d", "stgcn": "stgcn", "gc-tsm": "gc_tsm", "adatad": "adatad", "videomae": "videomae",
@@ -42,6 +43,13 @@ def build(checkpoint, recipe: str | None = None, path="checkpoint", **sizes):
 def module_of(kind: str):
     """The module of a recipe's `model`."""
     return import_module(f"mma82cli.models.{MODELS[kind]}")
+
+
+def recipe_of(checkpoint, path="checkpoint") -> str:
+    """The name of the recipe by which a checkpoint that carries none is used. Raises DataError where nothing recognises it."""
+    kind = kind_of(checkpoint, path=path)
+    module = module_of(kind)
+    return module.recipe_for(names_of_ours(module, checkpoint.state)) if hasattr(module, "recipe_for") else kind
 
 
 def names_of_ours(module, state: dict) -> dict:

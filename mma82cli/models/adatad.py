@@ -92,7 +92,7 @@ def level_masks(mask: Tensor, levels: int) -> list[Tensor]:
 # -- checkpoints ---------------------------------------------------------------------------------------------------------
 
 HEAD = "rpn_head.cls_head."  # what the names of the layer with the labels begin with
-STARTS_NEW = (".adapter.", "projection.", "neck.", "rpn_head.")  # what weights to start from may lack: a backbone's do
+STARTS_NEW = re.compile(r"^(projection|neck|rpn_head)\.|\.adapter\.")  # what weights to start from may lack: a VideoMAE's do
 UNUSED = re.compile(r"^backbone\.(fc_norm|norm|head)\.")  # of the backbone's pretraining
 
 
@@ -108,6 +108,17 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
             backbone[name] = value
     ours |= {f"backbone.{key}": value for key, value in videomae.renamed(backbone).items()}
     return {key: value for key, value in ours.items() if not UNUSED.match(key)}
+
+
+def may_be_new(key: str) -> bool:
+    """Whether weights to start from may lack this one."""
+    return STARTS_NEW.search(key) is not None
+
+
+def recipe_for(state: dict[str, Tensor]) -> str:
+    """The recipe of a peer's checkpoint (our names): by the width of its backbone, B's where it is none of the four."""
+    width = len(state.get("backbone.patch_embed.proj.bias", ()))
+    return next((f"adatad-{size}" for size, (dim, _, _) in videomae.SIZES.items() if dim == width), "adatad-b")
 
 
 def recognises(state: dict[str, Tensor]) -> bool:

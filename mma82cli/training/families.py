@@ -30,4 +30,7 @@ FAMILIES = {
     "posec3d": Family("train-rec", "skeleton.recipe:PoseC3DRecipe", *SKELETON),
     "stgcn": Family("train-rec", "skeleton.recipe:STGCNRecipe", *SKELETON),
     "gc-tsm": Family("train-rec", "rgb.recipe:GcTsmRecipe", "rgb.data:RgbData", "rgb.inference:RgbInference"),
+    "adatad": Family(
+        "train-det", "detection.recipe:AdaTADRecipe", "detection.data:DetectionData", "detection.inference:DetectionInference"
+    ),
 }

@@ -98,10 +98,12 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -
                 (loss * (len(part) / size)).backward()
                 return {"loss": loss.detach() * len(part), **counts}
 
-            for counts in team.gradients(parts, work):
+            found = team.gradients(parts, work)
+            for counts in found:
                 for name, value in counts.items():
                     sums[name] = sums[name] + value if name in sums else value.float()
             run.ranks.add([parameter.grad for parameter in model.parameters() if parameter.requires_grad])
+            task.gradients_ready(model, size, found, run.ranks)
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

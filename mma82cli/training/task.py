@@ -18,19 +18,22 @@ if TYPE_CHECKING:
     from mma82cli.records import DataError
     from mma82cli.skeleton.layouts import Layout
     from mma82cli.taxonomy import Taxonomy
+    from mma82cli.training.ranks import Ranks
     from mma82cli.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a person says of the records: label set, the truth's field, joint set (None: the first record's), the folder
-    that videos are relative to, and the one that their frames, or joints, are kept in (None: they are not)."""
+    that videos are relative to, the one that their frames, or joints, are kept in (None: they are not), and whether
+    detections are wanted as they are before suppression."""
 
     labels: Taxonomy
     target: str = "label"
     layout: Layout | None = None
     root: str = "."
     cache: str | None = None
+    raw: bool = False
 
 
 class Data:
@@ -115,6 +118,10 @@ class Task:
         """Groups for the optimiser, {"params", "lr_scale", "weight_decay"}, of what is trained."""
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return [{"params": trained, "lr_scale": 1.0, "weight_decay": self.recipe.weight_decay}]
+
+    def gradients_ready(self, model: nn.Module, size: int, counts: list[dict], ranks: Ranks) -> None:
+        """Called when the gradients of a step of `size` rows are summed, before they are clipped; `counts` is what
+        `part_loss` counted in this process's parts."""
 
     def after_step(self, model: nn.Module) -> None:
         """Called after each step of the optimiser, for a moving average and the like."""

@@ -4,6 +4,8 @@ A pack is named after all that its frames depend on: the file's path, size and t
 and quality. It appears whole or not at all, so that any number of processes can make and read packs in one folder.
 
     "mma82jpg" | frames N, 8 bytes | N + 1 offsets into the file, 8 bytes each | JPEG | JPEG | …          (little-endian)
+
+Beside it there may be the frames' times, NAME.times: N numbers of 8 bytes, seconds of the file.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,7 +25,7 @@ from mma82cli.video.clips import Clip, Frames
 
 MAGIC = b"mma82jpg"
 QUALITY = 95
-SUFFIX = ".jpegs"
+SUFFIX, TIMES = ".jpegs", ".times"
 
 
 class Cache:
@@ -55,6 +58,19 @@ class Cache:
         """See `Frames.count`."""
         return len(self._pack(clip)[1]) - 1
 
+    def stamps(self, clip: Clip) -> np.ndarray:
+        """See `Frames.stamps`."""
+        path = self.path(clip).with_suffix(TIMES)
+        if not path.exists():
+            self._write(path, self.frames.stamps(clip).astype("<f8").tobytes())
+        return np.frombuffer(path.read_bytes(), "<f8")
+
+    def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
+        """See `Frames.stream`."""
+        for number, time in enumerate(self.stamps(clip)[: self.count(clip)].tolist()):
+            if number % every == 0:
+                yield time, self.pick(clip, [number])[0]
+
     def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
         """See `Frames.pick`."""
         path, offsets = self._pack(clip)
@@ -73,11 +89,15 @@ class Cache:
         """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError."""
         path = self.path(clip)
         if not path.exists():
-            pictures = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1] for frame in self.frames.all(clip)]
+            times, pictures = [], []
+            for time, frame in self.frames.all(clip):
+                times.append(time)
+                pictures.append(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
             sizes = [len(picture) for picture in pictures]
             start = len(MAGIC) + 8 * (len(sizes) + 2)
             offsets = np.concatenate(([start], start + np.cumsum(sizes)))
             head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes()
+            self._write(path.with_suffix(TIMES), np.array(times, "<f8").tobytes())
             self._write(path, head + b"".join(picture.tobytes() for picture in pictures))
         return path.stat().st_size
 

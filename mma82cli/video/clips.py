@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -55,6 +56,17 @@ class Frames:
             self._counts[clip] = _some(clip, len(self._readers.open(clip.path).times(clip.start, clip.end)))
         return self._counts[clip]
 
+    def stamps(self, clip: Clip) -> np.ndarray:
+        """(frames,) float64 seconds of the file: when each frame is. Raises DataError as `count` does."""
+        times = self._readers.open(clip.path).times(clip.start, clip.end)
+        self._counts[clip] = _some(clip, len(times))
+        return np.array(times)
+
+    def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
+        """(seconds of the file, frame (h, w, 3) BGR uint8) of the first of `every` so many frames, one at a time."""
+        for time, frame in self._readers.open(clip.path).frames(clip.start, clip.end, every):
+            yield time, shrink(frame, self.side)
+
     def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
         """The frames number `wanted` (ascending, from 0), each (h, w, 3) BGR uint8.
 
@@ -68,11 +80,12 @@ class Frames:
             small.append(small[-1] if i and frame is found[i - 1] else shrink(frame, self.side))
         return small
 
-    def all(self, clip: Clip) -> list[np.ndarray]:
-        """All frames of the clip, each (h, w, 3) BGR uint8. Raises DataError as `count` does."""
-        frames = [shrink(frame, self.side) for _, frame in self._readers.open(clip.path).frames(clip.start, clip.end)]
-        _some(clip, len(frames))
-        return frames
+    def all(self, clip: Clip) -> Iterator[tuple[float, np.ndarray]]:
+        """All that `stream` gives. Raises DataError as `count` does."""
+        count = 0
+        for count, each in enumerate(self.stream(clip), 1):  # noqa: B007
+            yield each
+        _some(clip, count)
 
 
 def _some(clip: Clip, count: int) -> int:

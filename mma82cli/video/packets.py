@@ -55,15 +55,16 @@ class PacketVideo:
         """Lets the file go."""
         self._container.close()
 
-    def frames(self, start: float = 0.0, end: float | None = None) -> Iterator[tuple[float, np.ndarray]]:
+    def frames(self, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         """See `Video.frames`."""
         inside = self._inside(start, end)
+        wanted = None if every == 1 else set(inside[::every].tolist())
         self.ended = not len(inside) or inside[-1] == self._stamps[-1]
         try:
-            for frame in self._decoded(inside[0], None) if len(inside) else ():
+            for frame in self._decoded(inside[0], wanted) if len(inside) else ():
                 if frame.pts > inside[-1]:
                     return
-                if frame.pts >= inside[0]:
+                if frame.pts >= inside[0] if wanted is None else frame.pts in wanted:
                     yield self._seconds(frame.pts), frame.to_ndarray(format="bgr24")
         except av.FFmpegError:  # a damaged tail
             self.ended = True

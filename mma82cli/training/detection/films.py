@@ -1,0 +1,82 @@
+"""Records of untrimmed videos into films: whose frames, and what happens when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mma82cli.detections import Columns
+from mma82cli.records import MISSING, DataError, number, record_id, wrong
+from mma82cli.taxonomy import Taxonomy
+from mma82cli.training.rgb.data import clip_of
+from mma82cli.video import Clip
+
+NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
+
+
+@dataclass
+class Film:
+    """An untrimmed video, or a window of one. Times are in seconds from the clip's start, as records have them."""
+
+    name: str
+    clip: Clip
+    segments: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))  # (N, 2) start and end
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) ids
+    times: np.ndarray | None = None  # (moments,) of the frames that the detector sees, once the file was looked into
+    frames: int = 0  # of the file within the clip
+
+    def look(self, source, stride: int) -> None:
+        """Finds when the frames are. Raises DataError where the file can't be read, or segments lie behind its end."""
+        stamps = source.stamps(self.clip)
+        self.frames, self.times = len(stamps), stamps[::stride] - self.clip.start
+        fit(self.segments, float(stamps[-1]) - self.clip.start + _gap(stamps))
+
+    @property
+    def step(self) -> float:
+        """Seconds from one moment to the next."""
+        return _gap(self.times)
+
+
+def _gap(times: np.ndarray) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+
+
+def fit(segments: np.ndarray, duration: float) -> None:
+    """Cuts segments (N, 2), in place, to `duration` seconds. Raises DataError where that is more than a slip."""
+    late = np.flatnonzero(segments[:, 1] > duration + NEAR) if len(segments) else ()
+    if len(late):
+        i = int(late[0])
+        raise wrong(f"segments[{i}].end", round(float(segments[i, 1]), 6), f"a time within the {duration:.6g} s of the video")
+    np.minimum(segments, duration, out=segments)
+    for i in np.flatnonzero(segments[:, 0] >= segments[:, 1]).tolist():
+        raise wrong(f"segments[{i}].start", float(segments[i, 0]), f"a time before the video's end ({duration:.6g} s)")
+
+
+def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
+    """The film of a record; with a taxonomy its `segments` too. Raises DataError where something is wrong."""
+    film = Film(record_id(record), clip_of(record, root))
+    if taxonomy is None:
+        return film
+    columns = Columns(scored=False)
+    columns.add(record.get("segments", MISSING), taxonomy, "segments")
+    truth = columns.spans()
+    for i, (start, end) in enumerate(truth.segments.tolist()):
+        if start < 0:
+            raise wrong(f"segments[{i}].start", start, "a time of at least 0 s")
+        if end <= start:
+            raise wrong(f"segments[{i}].end", end, f"a time after 'start' ({start:g} s)")
+    film.segments, film.labels = truth.segments, truth.label.astype(np.int64)
+    duration = number(record, "duration", None, above=0)
+    if duration is not None:
+        fit(film.segments, duration)
+    return film
+
+
+def readable(film: Film, source, stride: int) -> DataError | None:
+    """Looks into the film; -> what is wrong with it."""
+    try:
+        film.look(source, stride)
+    except DataError as error:
+        return DataError(str(error) if str(error).startswith(film.clip.path) else f"{film.clip.path}: {error}")
+    return None

@@ -1,0 +1,132 @@
+"""What a detector finds in films of any length: window by window, in memory that doesn't grow with them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mma82cli.detection import proposals, suppress, windows
+from mma82cli.detection.proposals import Proposals
+from mma82cli.models.adatad import AdaTAD, level_masks
+from mma82cli.records import DataError
+from mma82cli.rgb.pictures import cut
+from mma82cli.training.detection.packing import pack
+from mma82cli.training.detection.recipe import AdaTADRecipe
+from mma82cli.training.detection.views import middle
+from mma82cli.training.device import autocast
+from mma82cli.video import Clip
+
+AT_ONCE = {"cpu": 1, "cuda": 8}  # windows a forward pass
+
+
+class Window(NamedTuple):
+    """Frames (T, size, size, 3) RGB uint8 and their times (T,), s, of a clip's window, whether it is the last; or why there
+    is none (and will be none)."""
+
+    frames: np.ndarray
+    times: np.ndarray
+    last: bool
+    error: DataError | None = None
+
+
+class Detector:
+    """detect(clips) -> a clip's Proposals in seconds from its start, best first, or a DataError where it can't be read.
+    `raw`: as they are before suppression."""
+
+    def __init__(self, model: AdaTAD, recipe: AdaTADRecipe, source, device, dtype=torch.float32, raw: bool = False):
+        self.model, self.recipe, self.source = model.to(device).eval(), recipe, source
+        self.device, self.dtype, self.raw = device, dtype, raw
+        self.hop = windows.hop_of(recipe.window, recipe.overlap)
+
+    def __call__(self, clips: Iterable[Clip]) -> Iterator[Proposals | DataError]:
+        """In the order of the clips. Windows of several clips go through the network together."""
+        size = AT_ONCE[self.device.type]
+        held: list[Proposals] = []
+        with ThreadPoolExecutor(1) as pool:  # it decodes while the network works
+            coming = _ahead((window for clip in clips for window in self._windows(clip)), pool, size + 1)
+            while batch := list(islice(coming, size)):
+                found = iter(self._found([window for window in batch if window.error is None]))
+                for window in batch:
+                    held = held if window.error else self._fewer([*held, next(found)])
+                    if window.last:
+                        yield window.error or self._finished(held, window.times)
+                        held = []
+
+    def _windows(self, clip: Clip) -> Iterator[Window]:
+        """The clip's windows; the last may be an error."""
+        size, none = self.recipe.size, np.zeros(0)
+        try:
+            frames = self.source.stream(clip, self.recipe.stride)
+            seen = ((time - clip.start, cut([frame], middle(*frame.shape[1::-1]), size)[0]) for time, frame in frames)
+            last = False
+            for _, held, last in windows.stream(seen, self.recipe.window, self.hop):
+                yield Window(np.stack([frame for _, frame in held]), np.array([time for time, _ in held]), last)
+            if not last:
+                raise DataError(f"{clip}: not one frame can be decoded there; expected some")
+        except DataError as error:
+            yield Window(none, none, True, error)
+
+    @torch.inference_mode()
+    def _found(self, batch: list[Window]) -> list[Proposals]:
+        """The proposals of each window, in seconds."""
+        if not batch:
+            return []
+        recipe = self.recipe
+        packed = pack([window.frames for window in batch], recipe.window, recipe.fill, self.device)
+        with autocast(self.device, self.dtype):
+            levels = self.model.detect(self.model.features(packed.clips, packed.windows, packed.lengths), packed.mask)
+        if not all(bool(torch.isfinite(logits).all()) for logits, _, _ in levels):
+            raise DataError("the network's output is not finite; expected logits: the checkpoint is damaged or diverged")
+        decoded = proposals.decode(levels, level_masks(packed.mask, len(levels)))
+        return [
+            proposals.in_seconds(
+                proposals.best(segments, scores, recipe.least_score, recipe.proposals), window.times, _step(window.times), 0.0
+            )
+            for window, (segments, scores) in zip(batch, decoded, strict=True)
+        ]
+
+    def _fewer(self, held: list[Proposals]) -> list[Proposals]:
+        """The best of a film's proposals so far, where they become many."""
+        most = self.recipe.proposals
+        return [_ranked(Proposals.joined(held), most)] if sum(len(p.scores) for p in held) > 4 * most else held
+
+    def _finished(self, held: list[Proposals], times: np.ndarray) -> Proposals:
+        """A film's proposals, cut at its end, ranked, and (unless raw) suppressed. Boundaries are in single precision, as
+        `mma82 suppress` has them."""
+        recipe, found = self.recipe, _ranked(Proposals.joined(held), self.recipe.proposals)
+        end = times[-1] + _step(times)
+        segments = found.segments.clip(0.0, end).astype(np.float32)
+        kept = segments[:, 1] > segments[:, 0]
+        found = Proposals(segments[kept], found.scores[kept], found.labels[kept])
+        if self.raw:
+            return found
+        left = suppress(
+            *found, method=recipe.suppress, sigma=recipe.sigma, iou=recipe.iou, topk=recipe.topk, vote=recipe.vote or None
+        )
+        return Proposals(left.segments, left.scores, left.labels)
+
+
+def _ranked(found: Proposals, most: int) -> Proposals:
+    """The `most` best, best first; equal scores as they came."""
+    order = np.argsort(-found.scores, kind="stable")[:most]
+    return Proposals(found.segments[order], found.scores[order], found.labels[order])
+
+
+def _step(times: np.ndarray) -> float:
+    """Seconds from one moment to the next."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+
+
+def _ahead(items: Iterator, pool: ThreadPoolExecutor, depth: int) -> Iterator:
+    """The items, of which a single thread makes the next `depth` ahead of their time."""
+    end = object()
+    waiting = deque(pool.submit(next, items, end) for _ in range(depth))
+    while (item := waiting.popleft().result()) is not end:
+        waiting.append(pool.submit(next, items, end))
+        yield item

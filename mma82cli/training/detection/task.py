@@ -1,0 +1,241 @@
+"""AdaTAD on windows of films, as the loop trains it."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mma82cli.detection import losses, targets
+from mma82cli.metrics import detection as metric
+from mma82cli.models import actionformer, videomae
+from mma82cli.models.adatad import AdaTAD, Dims, level_masks
+from mma82cli.records import DataError
+from mma82cli.taxonomy import Taxonomy
+from mma82cli.training.detection.packing import pack
+from mma82cli.training.detection.predict import Detector
+from mma82cli.training.detection.recipe import AdaTADRecipe
+from mma82cli.training.detection.views import View, train_view
+from mma82cli.training.device import autocast
+from mma82cli.training.task import Task
+
+ADAPTER = ".adapter."  # in the names of weights
+ACTIVATIONS = 26  # bytes that a token leaves in a block for the backward pass, a channel, in bf16 (measured by the peers)
+
+
+def make_model(recipe: AdaTADRecipe, classes: int, seed: int = 0) -> AdaTAD:
+    """A new network of the recipe's sizes, initialised by `seed`."""
+    backbone = videomae.Dims(
+        dim=recipe.dim, depth=recipe.depth, heads=recipe.heads, hidden=4 * recipe.dim, image_size=recipe.image_size,
+        patch=recipe.patch, adapter=recipe.adapter, drop_path=recipe.drop_path,
+    )  # fmt: skip
+    head = actionformer.HeadDims(
+        in_channels=recipe.dim, channels=recipe.channels, heads=recipe.head_heads, num_classes=classes, embed=recipe.embed,
+        stem=recipe.stem, branch=recipe.branch, path_drop=recipe.path_drop,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AdaTAD(Dims(backbone, head))
+
+
+class DetectionTask(Task):
+    """The films of `splits` "train" and "val" (perhaps empty), whose frames `source` gives. A row is a film, of which an
+    epoch sees one window."""
+
+    def __init__(self, recipe: AdaTADRecipe, source, splits: dict, labels: Taxonomy, device, dtype, tell: Callable):
+        self.train, self.val = splits["train"], splits["val"]
+        super().__init__(recipe, len(self.train), bool(self.val))
+        self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
+        self.source, self.labels, self.device, self.dtype, self.tell = source, labels, device, dtype, tell
+        self.points = torch.cat(
+            [actionformer.points(level, -(-recipe.window // 2**level), recipe.branch + 1) for level in range(recipe.branch + 1)]
+        )
+        self.average: dict[str, Tensor] = {}
+        self.steps = 0
+        self._told: set[str] = set()
+        self._delivered: nn.Module | None = None
+
+    # -- rows --------------------------------------------------------------------------------------------------
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """See `Task`. With `repeat_rare` films of rare labels come more often; films of like length share a step."""
+        recipe = self.recipe
+        times = repeats(self.train, len(self.labels), recipe.repeat_rare)
+        rows = [np.repeat(np.arange(self.rows), times.astype(int) + (rng.random(self.rows) < times % 1))]
+        order = np.concatenate([rng.permutation(row) for row in rows * recipe.repeat])
+        return bucketed(order, [len(film.times) for film in self.train], recipe.batch_size, recipe.bucket, rng)
+
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> list[View]:
+        """A window of each film, but of those that can't be decoded any more: a person hears of them."""
+        views = []
+        for row, own in zip(rows, rng.spawn(len(rows)), strict=True):
+            try:
+                views.append(train_view(self.source, self.train[row], self.recipe, own))
+            except DataError as error:
+                if self.train[row].name not in self._told:
+                    self._told.add(self.train[row].name)
+                    self.tell(f"left out: {error}")
+        return views
+
+    # -- the loss ----------------------------------------------------------------------------------------------
+
+    def part_loss(self, network: AdaTAD, loaded: list[View], rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
+        """Sums of both losses over the windows a row; `gradients_ready` divides by how many points have an action."""
+        if not loaded:
+            nothing = sum(parameter.sum() for parameter in network.parameters() if parameter.requires_grad) * 0.0
+            return nothing, {"unread": torch.ones(())}
+        recipe = self.recipe
+        packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device)
+        with autocast(self.device, self.dtype):
+            features = network.features(packed.clips, packed.windows, packed.lengths, rng)
+            levels = network.detect(features, packed.mask, rng)
+        masks = level_masks(packed.mask, len(levels))
+        points = self.points.to(self.device)
+        both = [targets.assign(points, *_truth(view, self.device), len(self.labels)) for view in loaded]
+        classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
+        by_class, by_boundary = losses.detection_losses(levels, masks, classes, distances, recipe.label_smoothing)
+        counts = {
+            "classes": by_class.detach(), "boundaries": by_boundary.detach(),
+            "positives": losses.positives(masks, classes).sum().float(),
+            "moments": packed.mask.sum().float(), "windows": torch.tensor(float(len(loaded))),
+        }  # fmt: skip
+        return (by_class + by_boundary) / len(loaded), counts
+
+    def gradients_ready(self, model: AdaTAD, size: int, counts: list[dict], ranks) -> None:
+        """Divides by the moving mean of how many points of a step have an action (of `batch_size` windows, where it is the
+        epoch's last and smaller one)."""
+        count = sum((each["positives"] for each in counts if "positives" in each), torch.zeros((), device=self.device))
+        count = count.clone()
+        ranks.add([count])
+        normalizer = model.rpn_head.loss_normalizer
+        normalizer.copy_(losses.moved(normalizer, count.clamp(min=1) * self.recipe.batch_size / size))
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(self.recipe.batch_size / normalizer)
+
+    def figures(self, sums: dict[str, float], rows: int) -> dict:
+        """The losses a point with an action."""
+        points = max(sums.get("positives", 0.0), 1.0)
+        parts = {f"loss_{name}": round(sums.get(name, 0.0) / points, 6) for name in ("classes", "boundaries")}
+        figures = {"loss": round(sum(parts.values()), 6), **parts}
+        unread = rows - int(sums.get("windows", 0))
+        return figures | ({"unread": unread} if unread else {})
+
+    # -- the optimiser -------------------------------------------------------------------------------------------
+
+    def parameter_groups(self, model: AdaTAD) -> list[dict]:
+        """Adapters, head and, unless it is `frozen`, the rest of the backbone. Of the adapters everything decays, as the
+        peer has it; elsewhere matrices alone."""
+        recipe = self.recipe
+        groups: dict[tuple[float, float], list] = {}
+        for name, parameter in model.named_parameters():
+            adapts, backbone = ADAPTER in name, name.startswith("backbone.")
+            parameter.requires_grad_(adapts or not backbone or not recipe.frozen)
+            if not parameter.requires_grad:
+                continue
+            scale = recipe.adapter_lr if adapts else recipe.backbone_lr if backbone else 1.0
+            decay = recipe.weight_decay if adapts or (parameter.ndim > 1 and not name.endswith(".scale")) else 0.0
+            groups.setdefault((scale, decay), []).append(parameter)
+        model.backbone.checkpointing = self._recomputes(model)
+        return [{"params": members, "lr_scale": scale, "weight_decay": decay} for (scale, decay), members in groups.items()]
+
+    def _recomputes(self, model: AdaTAD) -> bool:
+        """Whether activations are computed again in the backward pass: "auto" where two thirds of the free memory of a GPU
+        would not hold them."""
+        recipe = self.recipe
+        if recipe.checkpointing != "auto" or self.device.type != "cuda":
+            return recipe.checkpointing == "yes"
+        tokens = recipe.micro_batch * recipe.window // 2 * (recipe.size // recipe.patch) ** 2
+        needed = ACTIVATIONS * tokens * recipe.dim * recipe.depth * self.dtype.itemsize / 2
+        return needed > torch.cuda.mem_get_info(self.device)[0] * 2 / 3
+
+    def after_step(self, model: AdaTAD) -> None:
+        """Moves the mean of the trained tensors; in its first steps it is nearly what they are."""
+        self.steps += 1
+        trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        if not self.average:
+            self.average = {name: value.clone() for name, value in trained.items()}
+        keep = min(self.recipe.average, self.steps / (10 + self.steps))
+        torch._foreach_lerp_(list(self.average.values()), [trained[name] for name in self.average], 1 - keep)
+
+    def deliver(self, model: AdaTAD) -> AdaTAD:
+        """The network of the mean; what is not trained it shares with `model`."""
+        if self._delivered is None:
+            shared = {id(p): p for p in model.parameters() if not p.requires_grad}
+            self._delivered = copy.deepcopy(model, shared)
+        own = dict(self._delivered.named_parameters())
+        with torch.no_grad():
+            for name, value in self.average.items():
+                own[name].copy_(value)
+            self._delivered.rpn_head.loss_normalizer.copy_(model.rpn_head.loss_normalizer)
+        return self._delivered
+
+    def state(self) -> dict[str, Tensor]:
+        """The moving mean."""
+        return {"steps": torch.tensor(self.steps), **{f"average.{name}": value for name, value in self.average.items()}}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """See `Task`."""
+        self.steps = int(tensors["steps"])
+        prefix = "average."
+        self.average = {
+            key.removeprefix(prefix): value.to(self.device) for key, value in tensors.items() if key.startswith(prefix)
+        }
+
+    # -- validation ----------------------------------------------------------------------------------------------
+
+    def validate(self, model: AdaTAD) -> dict:
+        """mAP of the val films: {"val_map" over tIoU 0.1 to 0.9, "val_map50"}, of actions."""
+        detect = Detector(model, self.recipe, self.source, self.device, self.dtype)
+        found = list(detect([film.clip for film in self.val]))
+        for film, answer in zip(self.val, found, strict=True):
+            if isinstance(answer, DataError) and film.name not in self._told:
+                self._told.add(film.name)
+                self.tell(f"left out: {answer}")
+        kept = [(film, each) for film, each in zip(self.val, found, strict=True) if not isinstance(each, DataError)]
+        if not any(len(film.labels) for film, _ in kept):
+            return {}
+        video = np.arange(len(kept))
+        truth = metric.Spans(
+            video.repeat([len(film.labels) for film, _ in kept]), np.concatenate([film.labels for film, _ in kept]),
+            np.concatenate([film.segments for film, _ in kept]),
+        )  # fmt: skip
+        guessed = metric.Spans(
+            video.repeat([len(each.labels) for _, each in kept]), np.concatenate([each.labels for _, each in kept]),
+            np.concatenate([each.segments for _, each in kept]), np.concatenate([each.scores for _, each in kept]),
+        )  # fmt: skip
+        values = metric.evaluate(truth, guessed)
+        return {"val_map": round(values["avg", "action"], 6), "val_map50": round(values[0.5, "action"], 6)}
+
+
+def _truth(view: View, device) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(view.segments).float().to(device), torch.from_numpy(view.labels).to(device)
+
+
+def repeats(films: list, classes: int, threshold: float) -> np.ndarray:
+    """(films,) how often each comes in an epoch: max over its labels of sqrt(threshold / share of the films with the
+    label), at least 1 (Gupta et al. 2019, "LVIS"). 0: once."""
+    have = np.zeros((len(films), classes), bool)
+    for i, film in enumerate(films):
+        have[i, film.labels] = True
+    share = have.mean(0)
+    factor = np.sqrt(threshold / np.maximum(share, 1e-12)).clip(min=1)
+    return np.where(have, factor, 1.0).max(1)
+
+
+def bucketed(order: np.ndarray, lengths: list[int], batch: int, bucket: int, rng: np.random.Generator) -> np.ndarray:
+    """The rows of `order`, so that the `batch` rows of a step are of like length: sorted among `bucket` steps' rows. Whole
+    steps come in random order; an incomplete one is the last."""
+    if bucket == 1 or batch == 1:
+        return order
+    lengths = np.asarray(lengths)
+    size = bucket * batch
+    parts = [order[i : i + size] for i in range(0, len(order), size)]
+    ordered = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+    whole = len(ordered) // batch * batch
+    steps = ordered[:whole].reshape(-1, batch)
+    return np.concatenate((steps[rng.permutation(len(steps))].ravel(), ordered[whole:]))
