@@ -3,9 +3,9 @@
 A pack is named after all that its frames depend on: the file's path, size and time, the clip's bounds, the frames' size
 and quality. It appears whole or not at all, so that any number of processes can make and read packs in one folder.
 
-    "mma82jpg" | frames N, 8 bytes | N + 1 offsets into the file, 8 bytes each | JPEG | JPEG | …          (little-endian)
+    "mma82jpg" | frames N, 8 bytes | N + 1 offsets into the file, 8 bytes each | N times in seconds, doubles | JPEG | JPEG | …
 
-Beside it there may be the frames' times, NAME.times: N numbers of 8 bytes, seconds of the file.
+All little-endian; times are those of the video file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mma82cli.video.clips import Clip, Frames
 
 MAGIC = b"mma82jpg"
 QUALITY = 95
-SUFFIX, TIMES = ".jpegs", ".times"
+SUFFIX = ".jpegs"
 
 
 class Cache:
@@ -51,7 +51,7 @@ class Cache:
         except OSError as error:
             raise DataError(f"{clip.path}: {error.strerror}") from None
         file = [os.path.realpath(clip.path), about.st_size, about.st_mtime_ns]
-        key = json.dumps([1, *file, clip.start, clip.end, self.side, QUALITY])
+        key = json.dumps([2, *file, clip.start, clip.end, self.side, QUALITY])
         return self.folder / (hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + SUFFIX)
 
     def count(self, clip: Clip) -> int:
@@ -60,14 +60,14 @@ class Cache:
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""
-        path = self.path(clip).with_suffix(TIMES)
-        if not path.exists():
-            self._write(path, self.frames.stamps(clip).astype("<f8").tobytes())
-        return np.frombuffer(path.read_bytes(), "<f8")
+        path, offsets = self._pack(clip)
+        with path.open("rb") as file:
+            file.seek(len(MAGIC) + 8 * (1 + len(offsets)))
+            return np.frombuffer(file.read(8 * (len(offsets) - 1)), "<f8")
 
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         """See `Frames.stream`."""
-        for number, time in enumerate(self.stamps(clip)[: self.count(clip)].tolist()):
+        for number, time in enumerate(self.stamps(clip).tolist()):
             if number % every == 0:
                 yield time, self.pick(clip, [number])[0]
 
@@ -94,10 +94,9 @@ class Cache:
                 times.append(time)
                 pictures.append(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
             sizes = [len(picture) for picture in pictures]
-            start = len(MAGIC) + 8 * (len(sizes) + 2)
+            start = len(MAGIC) + 8 * (2 * len(sizes) + 2)
             offsets = np.concatenate(([start], start + np.cumsum(sizes)))
-            head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes()
-            self._write(path.with_suffix(TIMES), np.array(times, "<f8").tobytes())
+            head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes() + np.array(times, "<f8").tobytes()
             self._write(path, head + b"".join(picture.tobytes() for picture in pictures))
         return path.stat().st_size
 

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from mma82cli.records import DataError
-from mma82cli.training.detection.films import Film, film_of, readable
-from mma82cli.training.rgb.data import fill
+from mma82cli.training.detection.films import film_of, readable
+from mma82cli.training.rgb.data import make_packs
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Frames
 from mma82cli.video.cache import Cache
@@ -38,6 +38,8 @@ class DetectionData(Data):
         if not self.splits["train"]:
             raise DataError('no train records in the input; expected some with "split":"train", video and segments')
         films = self.splits["train"] + self.splits["val"]
+        if isinstance(self.source, Cache):
+            make_packs(self.source, [film.clip for film in films], tell)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             faults = list(pool.map(lambda film: readable(film, self.source, self.recipe.stride), films))
         bad = [fault for fault in faults if fault]
@@ -47,8 +49,6 @@ class DetectionData(Data):
             tell(f"left out: {len(bad) - SHOWN} more")
         self.splits = {split: [film for film in kept if film.times is not None] for split, kept in self.splits.items()}
         self._check_train(tell, bad)
-        if isinstance(self.source, Cache):
-            fill(self.source, [film.clip for kept in self.splits.values() for film in kept], tell)
 
     def _check_train(self, tell, bad: list[DataError]) -> None:
         train = self.splits["train"]
@@ -83,9 +83,3 @@ class DetectionData(Data):
         from mma82cli.training.detection.task import DetectionTask
 
         return DetectionTask(self.recipe, self.source, self.splits, self.asked.labels, device, dtype, self.tell)
-
-
-def share_of_tokens(films: list[Film], window: int) -> float:
-    """What part of the clips of full windows holds frames: the rest need not be run."""
-    clips = window // 16
-    return float(np.mean([min(clips, -(-len(film.times) // 16)) / clips for film in films]))

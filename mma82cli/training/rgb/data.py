@@ -67,13 +67,19 @@ class RgbData(Data):
 
 
 def fill(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> None:
-    """Makes the packs that are missing, a video a core; first tells how much room they will take.
+    """Makes the packs that are missing; see `make_packs`. Raises one DataError that names the videos that can't be read."""
+    faults = make_packs(cache, clips, tell)
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise DataError(f"{len(faults)} of {len(clips)} clips can't be read: {faults[0]}{more}")
 
-    Raises one DataError that names the videos that can't be read.
-    """
+
+def make_packs(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> list[str]:
+    """Makes the packs that are missing, a video a core; first tells how much room they will take. -> what is wrong with
+    those that can't be made."""
     missing = cache.missing(dict.fromkeys(clips))
     if not missing:
-        return
+        return []
     ahead = os.getpid() % len(missing)  # each process begins elsewhere: several share the work
     missing = missing[ahead:] + missing[:ahead]
     faults: list[str] = []
@@ -92,7 +98,4 @@ def fill(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> None
             tell(f"{len(missing)} clips go into {cache.folder}, about {size:,.0f} MB")
         for _ in pool.map(make, missing):
             pass
-    if faults:
-        faults = list(dict.fromkeys(faults))
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise DataError(f"{len(faults)} of {len(missing)} clips can't be read: {faults[0]}{more}")
+    return list(dict.fromkeys(faults))
