@@ -119,7 +119,8 @@ def typer_app(name: str):
 def _dispatch(name: str, arguments: list[str]) -> int:
     import typer
 
-    usage_error = typer.BadParameter.__mro__[1]  # click's UsageError, which newer typers carry within themselves
+    # click's UsageError, which newer typers carry within themselves
+    usage_error: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
     app = typer_app(name)
     try:  # not app.main(): it would answer a closed pipe itself, with status 1
         with app.make_context(f"mma82 {name}", arguments) as context:

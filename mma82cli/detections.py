@@ -222,5 +222,5 @@ def suppressed(spans: Spans, method: str) -> Spans:
     scores = np.full(len(spans.video), -1.0)
     for _, rows in videos_of(spans):
         kept = suppress(spans.segments[rows], spans.scores[rows], spans.label[rows], method, topk=0)
-        scores[rows][kept.index] = kept.scores
+        scores[rows][kept.rows] = kept.scores
     return spans._replace(scores=scores).take(scores >= 0)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -28,9 +28,9 @@ WRITE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 class Line(NamedTuple):
     """A record and where it was read: `file` as named by the user (`<stdin>`), `number` from 1 (words where the file is
-    not one of lines: `item 3, segment 1`)."""
+    not one of lines: `item 3, segment 1`). What is no object stays the text that it is, to be rejected."""
 
-    record: dict
+    record: Any
     file: str
     number: int | str
 
@@ -77,6 +77,7 @@ class Input:
     def __init__(self, files: list[str] | None, before: Callable[[], None] = lambda: None):
         self.files = list(files or ["-"])
         self._before = before
+        self.begun: Iterator[tuple[str, Iterable[bytes]]] | None = None  # what `by_file` gives where someone has peeked
         if "-" in self.files and sys.stdin is not None and sys.stdin.isatty():
             raise WrongUsage("standard input is a terminal; give a FILE, or pipe records in (--help shows how)")
 
@@ -92,6 +93,9 @@ class Input:
 
     def by_file(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         """(name, open binary file) of every FILE in turn, for loops that count their own lines."""
+        return self.begun or self._opened()
+
+    def _opened(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         for file in self.files:
             name = "<stdin>" if file == "-" else file
             try:
@@ -111,7 +115,9 @@ class Output:
     """Bytes to stdout, or to a file that is replaced only when `commit` is reached."""
 
     def __init__(self, path: str | None = None):
-        self.path, self._temporary = path, None
+        self.path = path
+        self._temporary: str | None = None
+        self._file: BinaryIO
         self.name = path or "<stdout>"
         if path is None:
             self._file = io.BufferedWriter(io.FileIO(1, "wb", closefd=False), BUFFER)
@@ -214,8 +220,9 @@ class Pipe:
     def peek(self) -> dict | None:
         """The first record, which stays in the pipe; None where no line is one."""
         source = self._peeked = self.input()
-        files, held = source.by_file(), []
-        source.by_file = lambda: chain(((file, chain(read, rest)) for file, read, rest in held), files)
+        files = source.by_file()
+        held: list[tuple[str, list[bytes], Iterable[bytes]]] = []
+        source.begun = chain(((file, chain(read, rest)) for file, read, rest in held), files)
         for file, lines in files:
             read: list[bytes] = []
             held.append((file, read, lines))

@@ -51,13 +51,13 @@ class Sums:
     def pooled(self, pool: np.ndarray, size: int) -> Sums:
         """The sums of `size` pools; `pool` (C,) says where a cell goes."""
 
-        def add(values):
+        def add(values: np.ndarray) -> np.ndarray:
             out = np.zeros((*values.shape[:-1], size), values.dtype)
-            np.add.at(out, (..., pool), values)
+            np.add.at(out.T, pool, values.T)
             return out
 
-        columns = (self.frames, self.count, self.active, self.both, self.tiou, self.pairs, self.matched)
-        return Sums(*map(add, columns), self.apart, pool[self.of])
+        columns = ("frames", "count", "active", "both", "tiou", "pairs", "matched")
+        return Sums(**{name: add(getattr(self, name)) for name in columns}, apart=self.apart, of=pool[self.of])
 
     def figures(self) -> dict[str, np.ndarray]:
         """kappa and dice (P, C); alpha, mean_tiou, boundary_error (s), f1 and pairs (C,). NaN where one is undefined: no

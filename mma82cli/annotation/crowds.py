@@ -43,7 +43,8 @@ def _possible(weights: list[dict[int, int]]) -> list[tuple[tuple[int, ...], int]
     for n, row in enumerate(weights):
         for m in row:
             later[m].append(n)
-    found, open_ = [], [((n,), 0) for n in reversed(range(len(weights)))]
+    found: list[tuple[tuple[int, ...], int]] = []
+    open_: list[tuple[tuple[int, ...], int]] = [((n,), 0) for n in reversed(range(len(weights)))]
     while open_:
         members, value = open_.pop()
         if len(members) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mma82cli.annotation.association import associate
 from mma82cli.annotation.merging import Merged, merge
@@ -191,7 +191,7 @@ def _resolve(groups: list[list[Annotation]], senior: str | None) -> list[tuple[s
 
 def _segment(label: str, group: list[Annotation], status: str, merged: Merged) -> dict:
     """The record of a segment: fields equal in all sources in their place, the others in `sources`."""
-    segment = {}
+    segment: dict[str, Any] = {}
     label_differs = len({label, *[a.label for a in group]}) > 1
     differing = ["label"] if label_differs else []
     records = [a.record for a in group]

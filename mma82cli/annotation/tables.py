@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mma82cli.tables import NONE, Table
+from mma82cli.tables import NONE, Table, Title
 
 CEILING = {  # heading, title: metric, level, tiou
     ("Labels", "Top-1"): ("top1", "action", None), ("Labels", "MCA"): ("mca", "action", None),
@@ -55,5 +55,5 @@ def _ceiling(lines: list[dict]) -> Table:
 def _rules(lines: list[dict]) -> Table:
     """Shares in percent."""
     cells = [[x["rule"], _percent(x["tiou"]), _percent(x["held_out"]), _percent(x["length"]), f"{x['n']:,}"] for x in lines]
-    titles = [("Mean tIoU", "with its own"), ("Mean tIoU", "with one held out"), "Length", "Instances"]
+    titles: list[Title] = [("Mean tIoU", "with its own"), ("Mean tIoU", "with one held out"), "Length", "Instances"]
     return Table(["Rule", *titles], cells)

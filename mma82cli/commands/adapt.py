@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mma82cli.commands.checkpoint import load_checkpoint
-from mma82cli.commands.options import Seed, Target, choice, command
+from mma82cli.commands.options import Seed, Target, command
 from mma82cli.commands.training import Device, DeviceOption, Precision, PrecisionOption
 
-Mode = choice("head", "full", "prototype")
+Mode = Literal["head", "full", "prototype"]
 
 Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="what is fitted: the last layer, every layer, or class means")]
@@ -37,7 +37,7 @@ mma82 adapt run few.jsonl | mma82 score --by domain --mean-over run
 def run(
     pipe,
     checkpoint: Checkpoint,
-    mode: ModeOption = Mode.head,
+    mode: ModeOption = "head",
     pull: Pull = 0.1,
     steps: Steps = 60,
     lr: LearningRate = 1e-3,
@@ -74,7 +74,7 @@ def run(
         "head": lambda rows, support: adaptation.heads(rows, support, pull),
         "prototype": adaptation.prototypes,
         "full": lambda rows, support: adaptation.networks(rows, support, steps, lr, seed),
-    }[mode.value]
+    }[mode]
     for found in _domains(pipe, records, fit):
         _write(pipe, records, labels, *found)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
-from mma82cli.commands.options import choice, command
+from mma82cli.commands.options import command, one_of
 from mma82cli.formats import FORMATS
 from mma82cli.records import DataError, WrongUsage
 
@@ -42,8 +42,8 @@ labelu, elan, activitynet and pyskl are no lines: to write them takes -o. From o
 through records. What a format has no place for is left out, and named once.
 """
 
-In = choice(*(name for name, (_, reads, _) in FORMATS.items() if reads))
-Out = choice(*(name for name, (_, _, writes) in FORMATS.items() if writes))
+In = one_of(*(name for name, (_, reads, _) in FORMATS.items() if reads))
+Out = one_of(*(name for name, (_, _, writes) in FORMATS.items() if writes))
 From = Annotated[In, typer.Option("--from", metavar="FORMAT", show_default=False, help="what the FILEs are; none: records")]
 To = Annotated[Out, typer.Option("--to", metavar="FORMAT", show_default=False, help="what to write; none: records")]
 Columns = Annotated[
@@ -54,7 +54,7 @@ KeepInvalid = Annotated[bool, typer.Option("--keep-invalid", help="keep LabelU's
 Fps = Annotated[float, typer.Option("--fps", metavar="N", min=0.001, show_default=False, help="frame rate, where none is given")]
 SplitName = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="the split that the FILEs are")]
 Layout = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="pyskl: joint set; 17: coco17")]
-Year = choice("2025", "2024")
+Year = Literal["2025", "2024"]
 Challenge = Annotated[Year, typer.Option("--challenge", help="mac-mar: columns of which year")]
 TaxonomyName = Annotated[
     str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="label set; mma82, or ma52 for its formats")
@@ -76,7 +76,7 @@ def run(
     fps: Fps = None,
     split: SplitName = None,
     layout: Layout = None,
-    challenge: Challenge = Year("2025"),
+    challenge: Challenge = "2025",
     taxonomy: TaxonomyName = None,
 ) -> None:
     """Read (--from) or write (--to) other formats of annotations, lists, joints and submissions; the side that is not
@@ -85,7 +85,7 @@ def run(
     from mma82cli.formats.base import MA52, SPLITS, Options
     from mma82cli.taxonomy import load_taxonomy
 
-    source, target = from_ and from_.value, to and to.value
+    source, target = from_, to
     if source is None and target is None:
         raise WrongUsage("neither --from nor --to; expected at least one, the other side is records")
     if target and FORMATS[target][2] == "file" and not pipe.out.path:
@@ -93,7 +93,7 @@ def run(
     if split is not None and split not in SPLITS.values():
         raise WrongUsage(f"--split is {split!r}; expected train, val or test")
     labels = load_taxonomy(taxonomy or ("ma52" if source in MA52 or target in MA52 else "mma82"))
-    year, asked = challenge.value, taxonomy is not None
+    year, asked = challenge, taxonomy is not None
     options = Options(labels, annotator, keep_invalid, _columns(columns), fps, split, layout, year, asked)
     reader = module(source).Reader(options) if source else None
     lines = _read(pipe, reader, source) if source else pipe.lines()
@@ -179,7 +179,7 @@ def _files(pipe, source: str):
                 for member in archive.namelist():
                     if not member.endswith("/"):
                         with archive.open(member) as inside:
-                            yield f"{name}/{member}", io.BufferedReader(inside)
+                            yield f"{name}/{member}", io.BufferedReader(cast(io.RawIOBase, inside))
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise DataError(f"{name}: damaged zip file ({error})") from None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Root, TaxonomyName, choice, command
+from mma82cli.commands.options import Root, TaxonomyName, command
 
-Task = choice("rec", "det")
+Task = Literal["rec", "det"]
 TaskOption = Annotated[Task, typer.Option("--task", help="trimmed clips, or untrimmed windows")]
 Gap = Annotated[float, typer.Option("--gap", metavar="S", min=0, help="det: a window ends in a pause of this length or more")]
 Least = Annotated[float, typer.Option("--min", metavar="S", min=0, help="det: a window's least length")]
@@ -39,7 +39,7 @@ lists them, and the same command goes on where it was stopped.
 )
 def run(
     pipe,
-    task: TaskOption = Task.rec,
+    task: TaskOption = "rec",
     gap: Gap = 2.0,
     least: Least = 0.6,
     most: Most = 90.0,

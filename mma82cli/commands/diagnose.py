@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import TaxonomyName, choice, command
+from mma82cli.commands.options import TaxonomyName, command
 from mma82cli.records import DataError
 
-BordersRule = choice("mma82", "thumos", "activitynet")
+BordersRule = Literal["mma82", "thumos", "activitynet"]
 
 EXAMPLE = """
 mma82 diagnose detections.jsonl > figures.jsonl
@@ -47,7 +47,7 @@ Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, 
     writes="analysis axis bucket error tiou value n",
 )
 def run(
-    pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = BordersRule.mma82, taxonomy: TaxonomyName = "mma82",
+    pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = "mma82", taxonomy: TaxonomyName = "mma82",
     split: Split = None, plot: Plot = None,
 ) -> None:  # fmt: skip
     """Diagnose detections: records with `segments`, `predictions` and `duration` in, a line a figure out: analysis, axis,
@@ -75,7 +75,7 @@ def run(
         which = "no records" if split is None else f"no records of split {split}"
         raise DataError(f"{which}; expected records with 'segments' and 'predictions'")
     truth, predictions, durations = videos.columns()
-    usable, axes = sort_into_buckets(truth, durations, BORDERS[borders.value])
+    usable, axes = sort_into_buckets(truth, durations, BORDERS[borders])
     diagnosis = Diagnosis(usable, predictions, axes, tious)
     _tell(pipe, truth, predictions, durations, diagnosis)
     figures = list(diagnosis.lines())

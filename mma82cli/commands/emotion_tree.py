@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, TaxonomyName, choice, command
+from mma82cli.commands.options import Seed, TaxonomyName, command
 from mma82cli.commands.report import FormatOption, write_report
 from mma82cli.records import DataError, WrongUsage
 
-Variant = choice("clip", "sklearn")
-Unit = choice("clip", "subject")
+Variant = Literal["clip", "sklearn"]
+Unit = Literal["clip", "subject"]
 
 EXAMPLE = """
 mma82 emotion-tree --unit subject clips.jsonl > associations.jsonl
@@ -91,9 +91,9 @@ Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, 
     "ci p q phi direction",
 )
 def run(
-    pipe, baseline: Baseline = "neutral", top: Top = 5, tfidf: Tfidf = Variant.clip, max_depth: MaxDepth = 4,
+    pipe, baseline: Baseline = "neutral", top: Top = 5, tfidf: Tfidf = "clip", max_depth: MaxDepth = 4,
     min_leaf: MinLeaf = 5, taxonomy: TaxonomyName = "mma82", emotions: Emotions = "emotion8", target: Target = "emotion",
-    bootstrap: Bootstrap = 100, unit: UnitOption = Unit.clip, plot: Plot = None, format: FormatOption = None, seed: Seed = 0,
+    bootstrap: Bootstrap = 100, unit: UnitOption = "clip", plot: Plot = None, format: FormatOption = None, seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Find the micro-actions that set an emotion apart: records with `emotion` and `actions` (a list of labels, repeats
     count, may be empty) in, a line for each emotion and action out (--format table: the top ones)."""
@@ -105,17 +105,17 @@ def run(
 
     if format == "plain":
         raise WrongUsage("--format plain is of single values; a line here holds many")
-    clips = Clips(load_taxonomy(taxonomy), load_taxonomy(emotions), target, unit == Unit.subject)
+    clips = Clips(load_taxonomy(taxonomy), load_taxonomy(emotions), target, unit == "subject")
     held_against = emotion_id(clips.emotions, baseline)
     if plot:
         prepare(plot)
     for _ in pipe.read(clips.add):
         pass
-    study = Study(held_against, top, tfidf.value, Growth(max_depth, min_leaf), bootstrap, seed)
+    study = Study(held_against, top, tfidf, Growth(max_depth, min_leaf), bootstrap, seed)
     choices = {
         "taxonomy": clips.actions.name, "emotions": clips.emotions.name, "target": target,
-        "baseline": clips.emotions.names[held_against], "tfidf": tfidf.value, "max-depth": max_depth or "none",
-        "min-leaf": min_leaf, "top": top, "unit": unit.value, "bootstrap": bootstrap or "none", "held-out": held_out_unit(clips),
+        "baseline": clips.emotions.names[held_against], "tfidf": tfidf, "max-depth": max_depth or "none",
+        "min-leaf": min_leaf, "top": top, "unit": unit, "bootstrap": bootstrap or "none", "held-out": held_out_unit(clips),
         "seed": seed,
     }  # fmt: skip
     made = list(lines(clips, study, lambda loop: pipe.progress(loop, unit="resample")))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Root, choice, command, quiet_decoders
+from mma82cli.commands.options import Root, command, quiet_decoders
 
-Backend = choice("auto", "onnx", "mediapipe", "tflite", "vitpose")
-Peak = choice("subpixel", "argmax")
-Order = choice("rgb", "bgr")
-Device = choice("cpu", "cuda")
-Refine = choice("none", "flow")
+Backend = Literal["auto", "onnx", "mediapipe", "tflite", "vitpose"]
+Peak = Literal["subpixel", "argmax"]
+Order = Literal["rgb", "bgr"]
+Device = Literal["cpu", "cuda"]
+Refine = Literal["none", "flow"]
 
 BACKEND = "auto: by --model, else a production model that was fetched before, else mediapipe if installed"
 BackendOption = Annotated[Backend, typer.Option("--backend", help=BACKEND)]
@@ -37,10 +37,10 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxr
     adds="layout keypoints fps width height num_frames times model warnings",
 )
 def run(
-    pipe, backend: BackendOption = Backend.auto, model: ModelName = None, detector: Detector = None,
-    refine: RefineOption = Refine.none, layout: LayoutName = "coco17", root: Root = ".", live: Live = False,
-    jobs: Jobs = None, shard: Shard = None, resume: Resume = None, decode: PeakOption = Peak.subpixel,
-    channel_order: OrderOption = None, device: DeviceOption = Device.cpu,
+    pipe, backend: BackendOption = "auto", model: ModelName = None, detector: Detector = None,
+    refine: RefineOption = "none", layout: LayoutName = "coco17", root: Root = ".", live: Live = False,
+    jobs: Jobs = None, shard: Shard = None, resume: Resume = None, decode: PeakOption = "subpixel",
+    channel_order: OrderOption = None, device: DeviceOption = "cpu",
 ) -> None:  # fmt: skip
     """Find the joints of the person in each clip, frame by frame: adds layout, keypoints, fps, width, height,
     num_frames (of the clip), times where the rate varies, model and warnings.
@@ -53,12 +53,12 @@ def run(
 
     if resume and pipe.out.path:
         raise WrongUsage("--resume FILE is the output itself; leave -o out")
-    if live and (resume or shard or refine is not Refine.none):
+    if live and (resume or shard or refine != "none"):
         raise WrongUsage("--live takes frames as they come: leave --resume, --shard and --refine out")
     part = _shard(shard)
     settings = settings_for(
-        backend.value, model, detector, channel_order and channel_order.value, pipe.note,
-        layout=layout, device=device.value, peak=decode.value, refine=refine.value,
+        backend, model, detector, channel_order, pipe.note,
+        layout=layout, device=device, peak=decode, refine=refine,
     )  # fmt: skip
     if live:
         _watch(pipe, settings)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, choice, command
+from mma82cli.commands.options import Seed, command
 from mma82cli.records import WrongUsage
 
 SPOOL = 1 << 28  # bytes of the stream held in memory; beyond that in a temporary file
 
-Protocol = choice("in-domain", "zero-shot", "few-shot")
+Protocol = Literal["in-domain", "zero-shot", "few-shot"]
 Ratio = Annotated[str, typer.Option("--ratio", metavar="A:B:C", help="shares of train, val and test")]
 Group = Annotated[
     str, typer.Option("--group", metavar="FIELD[:PATTERN]", help="field, or what is found in it, whose values are never split")
@@ -72,7 +72,7 @@ def run(
     seed: Seed = 0,
     check: Check = False,
     report: ReportFile = None,
-    protocol: ProtocolOption = Protocol("in-domain"),
+    protocol: ProtocolOption = "in-domain",
     source: Source = None,
     target: Target = None,
     shots: Shots = 5,
@@ -94,7 +94,7 @@ def run(
     from mma82cli.protocol.plan import Plan, parse_ratio
 
     shares = parse_ratio(ratio)
-    plan = Plan(protocol.value, source or [], target or [], shots, runs, seed, within, common_queries, disjoint_subjects)
+    plan = Plan(protocol, source or [], target or [], shots, runs, seed, within, common_queries, disjoint_subjects)
     plan.check()
     clips = Clips(group, stratify, within)
     if apply:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import TaxonomyName, choice, command
+from mma82cli.commands.options import TaxonomyName, command
 
-Rule = choice("paper", "epic", "median")
+Rule = Literal["paper", "epic", "median"]
 RuleOption = Annotated[Rule, typer.Option("--rule", help="Eq. 1-4 as printed; EPIC-KITCHENS' way; or median boundaries")]
 Threshold = Annotated[float, typer.Option("--threshold", metavar="TIOU", min=0, max=1, help="union only above this tIoU")]
 MinDuration = Annotated[float, typer.Option("--min-duration", metavar="S", min=0, help="leave out what is not longer")]
@@ -44,7 +44,7 @@ so does a terminal.
 )
 def run(
     pipe,
-    rule: RuleOption = Rule.paper,
+    rule: RuleOption = "paper",
     threshold: Threshold = 0.5,
     min_duration: MinDuration = 0.2,
     min_annotators: MinAnnotators = 1,
@@ -70,7 +70,7 @@ def run(
 
     minimum = microseconds(min_duration)
     reader = Reader(load_taxonomy(taxonomy), minimum)
-    choices = Choices(rule.value, Fraction(repr(threshold)), minimum, min_annotators, senior)
+    choices = Choices(rule, Fraction(repr(threshold)), minimum, min_annotators, senior)
     counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0, "crowds": 0}
     videos = _grouped(pipe, reader) if grouped else _by_video(pipe, reader)
     with _measuring(pipe, agreement, reader, choices.threshold) as measure, _without_cycles():

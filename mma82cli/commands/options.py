@@ -13,20 +13,32 @@ import time
 from collections.abc import Callable
 from copy import copy
 from enum import Enum
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from mma82cli.records import DataError, WrongUsage
 
 
-def choice(*values: str) -> type[Enum]:
-    """An option type that accepts just these words; the first is usually the default."""
+def choice(*values: str) -> Any:
+    """An option type that accepts just these words, as an Enum made here; the first is usually the default."""
     return Enum("Choice", {v: v for v in values}, type=str)
 
 
+def one_of(*words: str) -> Any:
+    """An option type that accepts just these words, where a table gives them; else `Literal["these", "words"]`."""
+    return Literal[words]
+
+
+class _Word(str, Enum):
+    """What Typer takes for a `Literal`: unlike that, it may stand in a list."""
+
+
+_made: Any = _Word  # called, it makes a kind of word
+
+
 PATIENCE = 30  # seconds that a silent process waits for the speaking one to tell an error
-OnError = choice("stop", "skip")
+OnError = Literal["stop", "skip"]
 
 Files = Annotated[list[str], typer.Argument(metavar="FILE", show_default=False, help="JSON Lines; none, or -: stdin")]
 OutputFile = Annotated[str, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="write here, atomically")]
@@ -55,7 +67,7 @@ SHARED = [
     _parameter("no_progress", NoProgress, False),
     _parameter("debug", Debug, False),
 ]
-CHECKS = [_parameter("on_error", OnErrorOption, OnError.stop)]
+CHECKS = [_parameter("on_error", OnErrorOption, "stop")]
 
 
 def command(example: str, reads: bool = True, details: str = "", takes: str = "", adds: str = "", writes: str = "") -> Callable:
@@ -67,19 +79,20 @@ def command(example: str, reads: bool = True, details: str = "", takes: str = ""
     """
 
     def decorate(function):
-        own = [_with_choices(p) for p in list(inspect.signature(function, eval_str=True).parameters.values())[1:]]
-        extra = READS + SHARED + CHECKS if reads else SHARED
+        own = [_for_typer(p) for p in list(inspect.signature(function, eval_str=True).parameters.values())[1:]]
+        extra = READS + SHARED + [_for_typer(p) for p in CHECKS] if reads else SHARED
         arguments = [p for p in own if isinstance(p.annotation.__metadata__[0], typer.models.ArgumentInfo)]
         options = [p for p in own if p not in arguments]
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in arguments + READS * reads + options]
         parameters += [p for p in extra if p not in READS]
 
-        def call(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error=OnError.stop, **own_options):
+        def invoke(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error="stop", **own_options):
             from mma82cli.stream import Pipe
 
-            pipe = Pipe(call.name, files, output, quiet, not no_progress, on_error.value)
-            return run_in(pipe, function, own_options)
+            pipe = Pipe(call.name, files, output, quiet, not no_progress, _plain(on_error))
+            return run_in(pipe, function, {name: _plain(value) for name, value in own_options.items()})
 
+        call: Any = invoke  # a function that carries what help and manual say of it
         call.__doc__ = inspect.getdoc(function) + "\n\n" + details.strip()
         call.__signature__ = inspect.Signature(parameters)
         call.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -90,15 +103,29 @@ def command(example: str, reads: bool = True, details: str = "", takes: str = ""
     return decorate
 
 
-def _with_choices(parameter: inspect.Parameter) -> inspect.Parameter:
-    """An option of a few words shows them where another one shows its metavar."""
+def _for_typer(parameter: inspect.Parameter) -> inspect.Parameter:
+    """An option of a few words, `Literal` or a list of them, as Typer knows it, with the words where another shows its
+    metavar."""
     info, kind = parameter.annotation.__metadata__[0], parameter.annotation.__origin__
-    kind = get_args(kind)[0] if get_origin(kind) is list else kind
-    if info.metavar or not (isinstance(kind, type) and issubclass(kind, Enum)):
+    each = get_args(kind)[0] if get_origin(kind) is list else kind
+    if get_origin(each) is Literal:
+        words = _made("Choice", {word: word for word in get_args(each)})
+        kind = list[words] if each is not kind else words
+    elif isinstance(each, type) and issubclass(each, Enum):
+        words = each
+    else:
         return parameter
-    info = copy(info)
-    info.metavar = "|".join(str(word.value) for word in kind)
-    return parameter.replace(annotation=Annotated[parameter.annotation.__origin__, info])
+    if not info.metavar:
+        info = copy(info)
+        info.metavar = "|".join(str(word.value) for word in words)
+    return parameter.replace(annotation=Annotated[kind, info])
+
+
+def _plain(value):
+    """An option's value as its function takes it."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.value if isinstance(value, _Word) else value
 
 
 def run_in(pipe, function, options: dict) -> int:

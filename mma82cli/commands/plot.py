@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, choice, command
+from mma82cli.commands.options import Root, command, one_of
 from mma82cli.plots import KINDS, Options, kinds_of
 from mma82cli.records import DataError
 
-Kind = choice("auto", *KINDS)
+Kind = one_of("auto", *KINDS)
 WIDTH = max(map(len, KINDS)) + 2
 
 EXAMPLE = """
@@ -37,8 +37,8 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
     from mma82cli.plots.style import prepare
 
     prepare(out)
-    kinds, lines = [kind.value], pipe.lines()
-    if kind == Kind.auto:
+    kinds, lines = [kind], pipe.lines()
+    if kind == "auto":
         first = next(lines, None)
         if first is None:
             raise DataError("no lines; `mma82 plot --help` lists what is")

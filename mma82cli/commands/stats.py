@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import TaxonomyName, choice, command
+from mma82cli.commands.options import TaxonomyName, command
 from mma82cli.commands.report import FormatOption, write_report
 
-TableName = choice("overview", "domains", "bodies", "classes", "rare")
+TableName = Literal["overview", "domains", "bodies", "classes", "rare"]
 Tables = Annotated[list[TableName], typer.Option("--table", show_default=False, help="only this table; may be repeated")]
 Rare = Annotated[int, typer.Option("--rare", metavar="N", min=0, help="list the labels with fewer than N instances; 0: none")]
 Against = Annotated[bool, typer.Option("--against", help="set published data sets beside it (Table I)")]
@@ -51,7 +51,7 @@ def run(
     from mma82cli.records import DataError, WrongUsage
     from mma82cli.taxonomy import load_taxonomy
 
-    wanted = {name.value for name in table or ()}
+    wanted = set(table or ())
     if "rare" in wanted and not rare:
         raise WrongUsage("--table rare needs --rare N, how many instances are enough")
     labels = load_taxonomy(taxonomy)

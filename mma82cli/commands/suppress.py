@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
-from mma82cli.commands.options import TaxonomyName, choice, command
+from mma82cli.commands.options import TaxonomyName, command
 
-Method = choice("gauss", "linear", "hard")
+Method = Literal["gauss", "linear", "hard"]
 
 DETAILS = """
 gauss multiplies the score of what a better detection overlaps by exp(-tIoU^2/sigma); linear by 1 - tIoU from --iou on;
@@ -33,7 +33,7 @@ Agnostic = Annotated[bool, typer.Option("--class-agnostic", help="labels suppres
 )
 def run(
     pipe,
-    method: MethodOption = Method.gauss,
+    method: MethodOption = "gauss",
     sigma: Sigma = 0.5,
     iou: Iou = 0.5,
     min_score: MinScore = 0.0,
@@ -53,7 +53,7 @@ def run(
     labels = load_taxonomy(taxonomy)
     if sigma <= 0 or iou == 0 or vote == 0:
         raise WrongUsage("--sigma, --iou and --vote must be greater than 0")
-    settings = {"method": method.value, "sigma": sigma, "iou": iou, "min_score": min_score, "topk": topk, "vote": vote}
+    settings: dict[str, Any] = {"method": method, "sigma": sigma, "iou": iou, "min_score": min_score, "topk": topk, "vote": vote}
     empty = 0
 
     def work(record: dict) -> dict:
@@ -75,5 +75,5 @@ def run(
 
 def _changed(predictions: list[dict], kept) -> list[dict]:
     """The predictions that were kept, with their new scores and boundaries."""
-    columns = (kept.index.tolist(), kept.segments.tolist(), kept.scores.tolist())
+    columns = (kept.rows.tolist(), kept.segments.tolist(), kept.scores.tolist())
     return [predictions[i] | {"start": a, "end": b, "score": score} for i, (a, b), score in zip(*columns, strict=True)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, choice, command
+from mma82cli.commands.options import Seed, command
 from mma82cli.records import WrongUsage
 
-Kind = choice("skeleton", "video", "detection", "annotations", "emotion")
+Kind = Literal["skeleton", "video", "detection", "annotations", "emotion"]
 KindOption = Annotated[Kind, typer.Option("--kind", help="what to make (see above)")]
 Clips = Annotated[
     int, typer.Option("--clips", metavar="N", show_default=False, help="clips (annotations: actions; detection: videos)")
@@ -35,7 +35,7 @@ Jobs = Annotated[int, typer.Option("--jobs", metavar="N", show_default=False, he
 )
 def run(
     pipe,
-    kind: KindOption = Kind.skeleton,
+    kind: KindOption = "skeleton",
     clips: Clips = None,
     subjects: Subjects = None,
     classes: Classes = None,
@@ -63,7 +63,7 @@ def run(
     if kind == "video" and videos is None:
         raise WrongUsage("--kind video needs --videos DIR, the folder to render into")
     if videos is not None and kind in ("skeleton", "emotion"):
-        raise WrongUsage(f"--kind {kind.value} renders nothing; --videos goes with video, annotations and detection")
+        raise WrongUsage(f"--kind {kind} renders nothing; --videos goes with video, annotations and detection")
     known = dataset.facts()
     where = _domains(domains, list(known.domains))
     if labels and classes is not None:
@@ -78,7 +78,7 @@ def run(
     plan = dataset.plan(known, count, subjects, ids, where, seed, videos=wanted)
     if len(plan.domains) < len(where):
         pipe.note(f"{len(plan.subjects)} subject(s) for {len(where)} domains: only {', '.join(plan.domains)}")
-    _make(pipe, kind.value, plan, known, seed, wanted, videos, jobs or _cores())
+    _make(pipe, kind, plan, known, seed, wanted, videos, jobs or _cores())
 
 
 def _cores() -> int:

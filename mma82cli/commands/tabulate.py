@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import choice, command
+from mma82cli.commands.options import command
 
-Format = choice("table", "markdown", "latex", "tsv")
+Format = Literal["table", "markdown", "latex", "tsv"]
 
 EXAMPLE = """
 mma82 score --by domain preds.jsonl | mma82 tabulate --rows domain --columns level,metric --format latex
@@ -35,7 +35,7 @@ FormatOption = Annotated[Format, typer.Option("--format", help="how to write it"
 @command(example=EXAMPLE, takes="metric level value ci sd signature")
 def run(
     pipe, rows: Rows = "domain", columns: Columns = "level,metric", values: Values = None, where: Where = None,
-    beside: Beside = None, as_: As = None, format: FormatOption = Format.table,
+    beside: Beside = None, as_: As = None, format: FormatOption = "table",
 ) -> None:  # fmt: skip
     """Lay out lines with a `value`, as score writes them, or with several (--values), as stats does, as a table. Shares are
     in percent, with their interval (`ci`) or spread (`sd`) where the lines have one; signatures stand underneath. null makes
@@ -66,7 +66,7 @@ def run(
                 source.reject(line, error)
     if not pivot.cells:
         raise DataError("no lines with a value" + (f" where {', '.join(where)}" if where else ""))
-    pipe.out.write(draw([pivot.table()], format.value, note=pivot.note).encode())
+    pipe.out.write(draw([pivot.table()], format, note=pivot.note).encode())
 
 
 def _fields(text: str, option: str) -> list[str]:

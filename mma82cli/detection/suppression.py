@@ -19,12 +19,12 @@ _TINY = np.finfo(float).tiny  # the smallest factor: a chosen proposal (-inf) mu
 
 class Kept(NamedTuple):
     """K proposals that were left, best first: `segments` (K, 2) s, `scores` (K,) decayed, `labels` (K,), and
-    `index` (K,), where each stood in the input."""
+    `rows` (K,), where each stood in the input."""
 
     segments: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
-    index: np.ndarray
+    rows: np.ndarray
 
 
 def suppress(

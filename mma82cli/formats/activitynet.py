@@ -3,6 +3,8 @@ both, for each reader looks for its own key. PointTAD's mmad.json ({video: {subs
 
 from __future__ import annotations
 
+from typing import Any
+
 from mma82cli.formats import base
 from mma82cli.records import DataError, is_number, number, record_id, show, wrong
 
@@ -113,7 +115,7 @@ class Writer(base.VideoWriter):
         return {"segment": [number(p, "start"), number(p, "end")], "label": label, "score": number(p, "score")}
 
     def end(self) -> bytes:
-        whole = {"version": self.options.labels.name}
+        whole: dict[str, Any] = {"version": self.options.labels.name}
         if self.videos or not self.results:
             whole["database"] = {key: self._entry(key, about) for key, about in self.videos.items()}
         if self.results:

@@ -143,8 +143,9 @@ def _document(video: str, segments: list[dict]) -> bytes:
         for s in segments:
             if s["annotator"] == annotator:
                 count += 1
-                ref = {"TIME_SLOT_REF1": slots[s["start"]], "TIME_SLOT_REF2": slots[s["end"]]}
-                found = ET.SubElement(ET.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", ANNOTATION_ID=f"a{count}", **ref)
+                about = {"ANNOTATION_ID": f"a{count}"}
+                about |= {"TIME_SLOT_REF1": slots[s["start"]], "TIME_SLOT_REF2": slots[s["end"]]}
+                found = ET.SubElement(ET.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", about)
                 ET.SubElement(found, "ANNOTATION_VALUE").text = s["label"]
     ET.SubElement(root, "LINGUISTIC_TYPE", GRAPHIC_REFERENCES="false", LINGUISTIC_TYPE_ID="default-lt", TIME_ALIGNABLE="true")
     ET.indent(root, "    ")

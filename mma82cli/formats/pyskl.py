@@ -8,6 +8,7 @@ written is put together byte by byte, so that it opens under any numpy, and leav
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Reader(base.Reader):
     def record(self, entry) -> dict:
         _, annotation, splits = entry
         name = annotation.get("frame_dir", annotation.get("filename"))
-        record = {"id": base.good_text(text({"frame_dir": name}, "frame_dir"))}
+        record: dict[str, Any] = {"id": base.good_text(text({"frame_dir": name}, "frame_dir"))}
         if annotation.get("label") is not None:
             record["label"] = base.label_name(_plain(annotation["label"]), self.options.labels)
         names = splits.get(name, [])
@@ -139,7 +140,7 @@ class Writer(base.Writer):
             raise DataError(f"{show(name)} comes a second time; expected each clip once")
         size = integer(record, "height", least=1), integer(record, "width", least=1)
         keypoints = from_record(record)
-        clip = {"frame_dir": name}
+        clip: dict[str, Any] = {"frame_dir": name}
         if record.get("label") is not None:
             clip["label"] = base.label_id(record, labels)
         joints, scores = np.ascontiguousarray(keypoints[..., :2]), np.ascontiguousarray(keypoints[..., 2])

@@ -18,7 +18,7 @@ class Reader(base.Reader):
         super().__init__(options)
         self.others = 0
 
-    def entries(self, file: str, name: str):
+    def entries(self, file, name: str):
         if not os.path.isdir(file):
             reason = "expected a folder with a folder for each label" if os.path.exists(file) else "No such file or directory"
             raise DataError(reason)

@@ -119,7 +119,8 @@ class Diagnosis:
         sums = np.zeros((*counted.shape[:-1], counted.shape[-1] + 1), np.int64)
         np.cumsum(counted, axis=-1, out=sums[..., 1:])
         rows = (self.t,) if counted.ndim == 2 else ()
-        return sums[(*rows, self.p + 1)] - sums[(*rows, self.begin[self.p])]
+        upto, before = (*rows, self.p + 1), (*rows, self.begin[self.p])
+        return sums[upto] - sums[before]
 
     # -- the analyses ----------------------------------------------------------------------------------------
 

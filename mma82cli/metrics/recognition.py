@@ -6,6 +6,7 @@ metric is a function of the sum, so that any sharding and any order give the sam
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -168,7 +169,7 @@ def f1_mean(action: dict, body: dict):
     return (body["macro-f1"] + body["micro-f1"] + action["macro-f1"] + action["micro-f1"]) / 4
 
 
-def values(margins: dict[str, Margins], rule: str, short: set[str] = frozenset()) -> dict[tuple[str, str], np.ndarray]:
+def values(margins: dict[str, Margins], rule: str, short: Set[str] = frozenset()) -> dict[tuple[str, str], np.ndarray]:
     """{(metric, level): value} in the order of a report, from the margins a level; `short` levels have no top5."""
     figures = {level: metrics(part, rule) for level, part in margins.items()}
     result = {}

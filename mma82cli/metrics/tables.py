@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mma82cli.tables import NONE, Table
+from mma82cli.tables import NONE, Table, Title
 
 METRICS = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro F1", "micro-f1": "Micro F1", "f1-mean": "F1 mean"}
 LEVELS = {"body": "Body", "action": "Action", "avg": "Both"}
@@ -66,7 +66,7 @@ def _figures(lines: list[dict]) -> Table:
     used = {column for row in rows.values() for column in row}
     columns = [(level, metric) for level in LEVELS for metric in METRICS if (level, metric) in used]
     columns = [c for c in columns if c[1] != "micro-f1" or (c[0], "top1") not in used]
-    header = [*_fields(lines[0]), *((LEVELS[level], METRICS[metric]) for level, metric in columns), "Clips"]
+    header: list[Title] = [*_fields(lines[0]), *((LEVELS[level], METRICS[metric]) for level, metric in columns), "Clips"]
     body = []
     for key, row in rows.items():
         cells = [_percent(row[c]["value"]) if c in row else "" for c in columns]

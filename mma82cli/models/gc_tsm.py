@@ -288,10 +288,11 @@ def fold(model: GCTSM) -> GCTSM:
                     _fold(module, name, name.replace("conv", "bn"))
         elif isinstance(module, (LocalGate, TemporalGate, GlobalGate)):
             _fold(module, "conv", "bn1")
-        if isinstance(getattr(module, "downsample", None), nn.Sequential):
-            _fold(module.downsample, "0", "1")
+        way_round = getattr(module, "downsample", None)
+        if isinstance(way_round, nn.Sequential):
+            _fold(way_round, "0", "1")
         if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+            module.weight = nn.Parameter(module.weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     return folded
 
 

@@ -215,7 +215,7 @@ def fold(model: PoseC3D) -> PoseC3D:
             scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
             module.conv.weight.mul_(scale[:, None, None, None, None])
             module.conv.bias = nn.Parameter(bn.bias - bn.running_mean * scale, requires_grad=False)
-            module.bn = nn.Identity()
+            module.add_module("bn", nn.Identity())
     return folded
 
 

@@ -151,6 +151,8 @@ class Streams(nn.Module):
     it is 0.
     """
 
+    parents: Tensor
+
     def __init__(self, parents: list[int]):
         super().__init__()
         self.register_buffer("parents", torch.tensor(parents))
@@ -255,7 +257,8 @@ def fold(model: STGCN) -> STGCN:
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
         if isinstance(module, TemporalConv):
-            module.enter, module.enter_bn = fuse_conv_bn_eval(module.enter, module.enter_bn), nn.Identity()
+            module.enter = fuse_conv_bn_eval(module.enter, module.enter_bn)
+            module.add_module("enter_bn", nn.Identity())
         elif isinstance(module, (Block, GraphConv)) and module.down is not None:
             module.down = fuse_conv_bn_eval(*module.down)
     return folded

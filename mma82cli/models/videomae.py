@@ -175,6 +175,8 @@ class VideoMAE(nn.Module):
     VideoMAE(dim=, depth=, heads=, …): see `Dims`. With adapters use `features`, which knows windows.
     """
 
+    pos_embed: Tensor
+
     def __init__(self, dims: Dims | None = None, **sizes):
         super().__init__()
         self.dims = dims = Dims(**sizes) if dims is None else dims
@@ -201,7 +203,7 @@ class VideoMAE(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for block in self.blocks:
-            if block.adapter is not None:
+            if isinstance(block.adapter, Adapter):
                 block.adapter.initialise()
 
     def positions(self, slices: int, h: int, w: int) -> Tensor:

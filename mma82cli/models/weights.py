@@ -73,8 +73,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")  # a file that is refused is told of once
             data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
-        reason = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it asks for {reason[1]}" if reason else "it can't be read"
+        asks = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {asks[1]}" if asks else "it can't be read"
         expected = "safetensors, or a .pth of tensors and plain values"
         raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
     return _unwrap(data, path)

@@ -26,7 +26,7 @@ def figure(lines: list[dict]):
     from matplotlib.figure import Figure
 
     sheet = Figure(figsize=(7.2, 5.2), layout="constrained")
-    above, below = sheet.subfigures(2)
+    above, below = sheet.subfigures(2, squeeze=False)[:, 0]
     (profile, impact), (missed, hard) = above.subplots(1, 2), below.subplots(1, 2)
     _profile(profile, [x for x in lines if x["analysis"] == "false-positive"])
     gains = {x["error"]: x["value"] for x in lines if x["analysis"] == "impact"}

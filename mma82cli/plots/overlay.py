@@ -73,7 +73,8 @@ class _Clip:
             return self._video.width, self._video.height
         seen = self.joints[self.joints[..., 2] > 0][:, :2]
         furthest = seen.max(0) if len(seen) else (1, 1)
-        return tuple(int(self._record.get(side) or furthest[i] * 1.1 + 1) for i, side in enumerate(("width", "height")))
+        width, height = (int(self._record.get(side) or furthest[i] * 1.1 + 1) for i, side in enumerate(("width", "height")))
+        return width, height
 
     def _frames(self) -> Iterator[np.ndarray]:
         if self._video is None:
@@ -144,7 +145,7 @@ class _Clip:
 
 def _motion(joints: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
     """Which joints of (T,V,3) move around each frame (T,V), and by how much from before it to after it (T,V,2) in pixels."""
-    seen = joints.any((1, 2))
+    seen = (joints != 0).any((1, 2))
     moves, trend = np.zeros(joints.shape[:2], bool), np.zeros((*joints.shape[:2], 2))
     if seen.sum() < 3:
         return moves, trend
@@ -177,7 +178,7 @@ def paint(picture: np.ndarray, joints: np.ndarray, moves: np.ndarray, trend: np.
         filled = -1 if joints[v, 2] > 0 else unit
         cv2.circle(picture, place, radius + 1, (40, 40, 40), filled, fine)
         cv2.circle(picture, place, radius, MOVES if moves[v] else STILL, filled, fine)
-    for v in np.flatnonzero(moves):
+    for v in np.flatnonzero(moves).tolist():
         length = float(np.linalg.norm(trend[v]))
         if length > radius / 2:
             shown = min(max(2 * length, 5 * unit), longest)

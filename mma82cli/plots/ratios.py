@@ -36,7 +36,7 @@ def figure(lines: list[dict]):
     left, row, column = 0.2 + 0.053 * max(map(len, actions)), 0.125, 0.42
     wide, high = left + column * len(emotions) + 0.4, row * len(actions)
     sheet = Figure(figsize=(wide, high + 1.5))
-    axes = sheet.add_axes([left / wide, 0.65 / (high + 1.5), column * len(emotions) / wide, high / (high + 1.5)])
+    axes = sheet.add_axes((left / wide, 0.65 / (high + 1.5), column * len(emotions) / wide, high / (high + 1.5)))
     axes.set_facecolor(GREY)
     axes.spines[:].set_visible(False)
     image = axes.imshow(shown, cmap="PuOr_r", vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
@@ -44,7 +44,7 @@ def figure(lines: list[dict]):
     axes.set_yticks(range(len(actions)), actions, fontsize=6)
     axes.set_xticks(range(len(emotions)), emotions, fontsize=7, rotation=40, ha="left", rotation_mode="anchor")
     axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
-    scale = sheet.add_axes([left / wide, 0.45 / (high + 1.5), 0.4 * column * len(emotions) / wide, 0.1 / (high + 1.5)])
+    scale = sheet.add_axes((left / wide, 0.45 / (high + 1.5), 0.4 * column * len(emotions) / wide, 0.1 / (high + 1.5)))
     bar = sheet.colorbar(image, cax=scale, orientation="horizontal", ticks=[-3, -1, 0, 1, 3])
     bar.ax.set_xticklabels(["1/8", "1/2", "1", "2", "8"], fontsize=6)
     words = f"R    • q < {SURE:g}\ngrey: never seen"

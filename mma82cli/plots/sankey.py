@@ -36,7 +36,7 @@ def figure(lines: list[dict]):
     end = begin + 2.7
     wide = max(5.2, end + 0.3 + 0.074 * max(map(len, right), default=0))
     sheet = Figure(figsize=(wide, body + 0.75))
-    axes = sheet.add_axes([0, 0, 1, 1], xlim=(0, wide), ylim=(-0.65, body + 0.1))
+    axes = sheet.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(-0.65, body + 0.1))
     axes.axis("off")
     sources, sinks = _stacked(left, thick, line, body), _stacked(right, thin, line, body)
     for e, y in sources.items():

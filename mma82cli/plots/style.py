@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 from mma82cli.records import WrongUsage
 
@@ -35,7 +36,7 @@ def style(math: bool = True) -> Iterator[None]:
     one: for figures whose words are other people's labels."""
     import matplotlib
 
-    ours = {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    ours: dict[Any, Any] = {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
     ours |= {"text.parse_math": math}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

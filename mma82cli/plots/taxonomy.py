@@ -34,9 +34,8 @@ def figure(rows: list[dict]):
     margin = 0.3 + LETTER * max(len(row["label"]) + len(_count(row)) for row in rows)
     side = WHEEL + 2 * margin
     sheet = Figure(figsize=(side, side))
-    axes = sheet.add_axes((margin / side, margin / side, WHEEL / side, WHEEL / side), projection="polar")
-    axes.set_theta_zero_location("N")
-    axes.set_theta_direction(-1)
+    box = (margin / side, margin / side, WHEEL / side, WHEEL / side)
+    axes = sheet.add_axes(box, projection="polar", theta_offset=pi / 2, theta_direction=-1)
     axes.set_axis_off()
     axes.set_ylim(0, 1)
     step = 2 * pi / len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from mma82cli.plots.style import GREY, INK, cycle, save, style
 LINE = 0.115  # inches a line of a tree's text
 
 
-def draw(grown: dict[str, object], actions: list[str], emotions: list[str], baseline: str, top: int, folder: str) -> list[str]:
+def draw(grown: dict[str, Any], actions: list[str], emotions: list[str], baseline: str, top: int, folder: str) -> list[str]:
     """Writes `tree-EMOTION` as SVG and PNG for each emotion of `grown`, scikit-learn's fitted trees, whose `top` most
     important actions are marked. `actions` are the features' names; `emotions` all of them, as the colours go by."""
     written = []
@@ -33,7 +34,7 @@ def figure(grown, actions: list[str], best: np.ndarray, emotion: str, baseline: 
     x, depth = _layout(grown)
     wide, high = max(5.5, 1.2 * (max(x) + 1) + 0.3), 1.15 * (max(depth) + 1) + 0.35
     sheet = Figure(figsize=(wide, high))
-    axes = sheet.add_axes([0, 0, 1, 1], xlim=(0, wide), ylim=(0, high))
+    axes = sheet.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(0, high))
     axes.axis("off")
     x = [(wide - 1.2 * (max(x) + 1)) / 2 + 0.6 + 1.2 * place for place in x]
     y = [high - 1.15 - 1.15 * level for level in depth]

@@ -62,7 +62,7 @@ class Clips:
         self.group: list[int] = []
         self.domain: list[int] = []
         self.classes: list[tuple[int, ...]] = []
-        self._home: dict[int, tuple[int, str]] = {}  # group -> its domain, and where that was read
+        self._home: dict[int, tuple[str, str]] = {}  # group -> its domain, and where that was read
 
     def __len__(self) -> int:
         return len(self.group)

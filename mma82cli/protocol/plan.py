@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mma82cli.protocol.counting import SPLITS, Clips
 from mma82cli.records import DataError, WrongUsage, show
@@ -63,7 +63,7 @@ class Plan(NamedTuple):
 
     def choices(self) -> dict:
         """What the plan's result is a function of, for a signature."""
-        choices = {"protocol": self.protocol, "source": ",".join(self.source), "target": ",".join(self.target)}
+        choices: dict[str, Any] = {"protocol": self.protocol, "source": ",".join(self.source), "target": ",".join(self.target)}
         if self.protocol == "few-shot":
             choices |= {"shots": self.shots, "runs": self.runs}
         queries = "disjoint" if self.disjoint else "common" if self.common_queries else ""
@@ -115,11 +115,11 @@ class Plan(NamedTuple):
         groups, classes, domains = clips.tables(chosen)
         names = list(shares)
         group_names = clips.groups.values
-        fixed = [like.get(group_names[g]) for g in groups.tolist()]
-        strange = sorted({f for f in fixed if f is not None and f not in names})
+        named = [like.get(group_names[g]) for g in groups.tolist()]
+        strange = sorted({f for f in named if f is not None and f not in names})
         if strange:
             raise WrongUsage(f"groups are fixed in {strange[0]}, which has no share in --ratio")
-        fixed = np.array([-1 if f is None else names.index(f) for f in fixed], int)
+        fixed = np.array([-1 if f is None else names.index(f) for f in named], int)
         found = assign(classes, domains, list(shares.values()), self.seed, fixed)
         of_group = dict(zip(groups.tolist(), found.tolist(), strict=True))
         splits: list[str | None] = [None] * len(clips)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mma82cli.tables import NONE, Table
+from collections.abc import Callable
+from typing import Any
+
+from mma82cli.tables import NONE, Table, Title
 
 OVERVIEW = {
     "classes": "Classes", "bodies": "Bodies", "domains": "Domains", "subjects": "Subjects", "clips": "Clips",
@@ -32,7 +35,7 @@ def _percent(value, digits: int = 2) -> str:
 
 def _overview(rows: list[dict]) -> Table:
     """Table I: with other data sets a row each, else a row a figure."""
-    shown = {f: _decimal if f == "hours" else _count for f in OVERVIEW}
+    shown: dict[str, Callable[[Any], str]] = {f: _decimal if f == "hours" else _count for f in OVERVIEW}
     if len(rows) == 1:
         return Table(["Figure", "All"], [[title, shown[f](rows[0][f])] for f, title in OVERVIEW.items()])
     shown["frames"] = lambda n: _decimal(None if n is None else n / 1e6, 2)
@@ -46,7 +49,8 @@ def _domains(rows: list[dict]) -> Table:
     """Tables II and V: a row a domain, a heading a split."""
     splits = [s for s in ("train", "val", "test") if any(row["split"] == s for row in rows)]
     counted = [name for name in ("clips", "videos", "segments") if any(row[name] for row in rows)]
-    header, body = ["Domain"], []
+    header: list[Title] = ["Domain"]
+    body = []
     for split in [None, *splits]:
         heading = "All" if split is None else split.capitalize()
         header += [(heading, title) for title in ["Subjects", *map(str.capitalize, counted)] + ["%"] * (split is not None)]

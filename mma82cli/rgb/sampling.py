@@ -31,9 +31,6 @@ def test_indices(num_frames: int, parts: int, num_clips: int = 1) -> np.ndarray:
     return np.stack(clips[:num_clips])
 
 
-test_indices.__test__ = False  # no test case, whatever its name tells pytest
-
-
 def dense_train_indices(num_frames: int, parts: int, source) -> np.ndarray:
     """`parts` frames of a run that begins anywhere -> int64 (parts,); short clips go round."""
     places = max(1, 1 + num_frames - RUN)

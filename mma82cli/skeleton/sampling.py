@@ -49,9 +49,6 @@ def test_indices(num_frames: int, clip_len: int = 32, num_clips: int = 1, peer: 
     return np.stack(clips)
 
 
-test_indices.__test__ = False  # no test case, whatever its name tells pytest
-
-
 def one_clip(num_frames: int, clip_len: int, source: np.random.RandomState, start: int | None = None) -> np.ndarray:
     """A clip with the peers' draws out of `source` -> int64 (clip_len,). `start` is its first frame where the video is
     shorter than the clip (None: drawn too, as the peers do in training)."""

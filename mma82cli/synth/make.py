@@ -5,9 +5,9 @@ A job is small and complete: any process makes the same records of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -27,7 +27,7 @@ class Job(NamedTuple):
 
     kind: str
     seed: int
-    index: int
+    number: int
     labels: list[str]
     legs: list[bool]
     domain: str
@@ -77,9 +77,11 @@ def _neighbours(known: Facts, plan: Plan, label: int) -> list[str]:
 
 def work(job: Job) -> list[dict]:
     """The records of one job; renders its video where one is wanted."""
-    makers = {"skeleton": scene.clip, "video": scene.clip, "annotations": scene.source, "detection": scene.untrimmed}
+    makers: dict[str, Callable[..., scene.Scene]] = {
+        "skeleton": scene.clip, "video": scene.clip, "annotations": scene.source, "detection": scene.untrimmed,
+    }  # fmt: skip
     args = (job.labels[0], job.legs[0]) if job.kind in ("skeleton", "video") else (job.labels, job.legs)
-    made = makers[job.kind](job.seed, job.index, *args, job.domain, job.subject)
+    made = makers[job.kind](job.seed, job.number, *args, job.domain, job.subject)
     people = {"subject": job.subject, "domain": job.domain}
     video = {"video": job.name + (job.suffix or ".mp4")}
     lines = []
@@ -92,7 +94,7 @@ def work(job: Job) -> list[dict]:
         write_video(made, Path(job.videos) / video["video"], job.letters, job.owner)
     if job.kind == "annotations":
         return lines
-    record = {"id": job.name, **(video if job.videos is not None else {}), **people}
+    record: dict[str, Any] = {"id": job.name, **(video if job.videos is not None else {}), **people}
     if job.kind in ("skeleton", "video"):
         record["label"] = job.labels[0]
     record |= made.file_fields()

@@ -26,7 +26,7 @@ def codec() -> tuple[str, str]:
 
     for suffix, letters in CODECS:
         with tempfile.TemporaryDirectory() as folder:
-            writer = cv2.VideoWriter(os.path.join(folder, "try" + suffix), cv2.VideoWriter_fourcc(*letters), 15, (64, 64))
+            writer = cv2.VideoWriter(os.path.join(folder, "try" + suffix), cv2.VideoWriter.fourcc(*letters), 15, (64, 64))
             ready = writer.isOpened()
             writer.release()
         if ready:

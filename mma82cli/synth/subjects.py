@@ -50,7 +50,7 @@ def subject(name: str, seed: np.random.SeedSequence, habits: float = 1.0) -> Sub
     tints = {"skin": SKIN, "hair": HAIR, "top": CLOTHES, "legs": TROUSERS}
     looks = {part: _tint(rng, colours) for part, colours in tints.items()}
     if abs(sum(looks["hair"]) - sum(looks["skin"])) < 130:  # hair is told from skin
-        looks["hair"] = tuple(int(v * 0.45) for v in looks["hair"])
+        looks["hair"] = _colour(0.45 * v for v in looks["hair"])
     first, second = rng.choice(len(RESTS), 2, replace=False)
     return Subject(
         name=name,
@@ -75,4 +75,9 @@ def subject(name: str, seed: np.random.SeedSequence, habits: float = 1.0) -> Sub
 
 def _tint(rng, colours) -> tuple[int, int, int]:
     chosen = np.array(colours[rng.integers(len(colours))], dtype=float)
-    return tuple(int(v) for v in np.clip(chosen * rng.uniform(0.9, 1.08) + rng.normal(0, 3, 3), 20, 235))
+    return _colour(np.clip(chosen * rng.uniform(0.9, 1.08) + rng.normal(0, 3, 3), 20, 235))
+
+
+def _colour(values) -> tuple[int, int, int]:
+    first, second, third = (int(v) for v in values)
+    return first, second, third

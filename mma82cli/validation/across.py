@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from typing import Any
 
 from mma82cli.records import DataError, is_number, record_id, show
 from mma82cli.taxonomy import Taxonomy
@@ -27,7 +28,7 @@ class Across:
         self._lines: dict[int, int] = {}
         self._ids: dict[int, int] = {}
         self._domains: dict[str, tuple[str, int]] = {}
-        self._spans: dict[int, list[float | int]] = {}  # start, end, place, start, end, place, …
+        self._spans: dict[int, list[Any]] = {}  # start, end, place, start, end, place, …
 
     def place(self, file: str, line: int) -> int:
         """A place as one number."""

@@ -122,10 +122,12 @@ class Cache:
         if clip not in self._offsets:
             self.make(clip)
             path = self.path(clip)
+            offsets = np.empty(0, "<i8")
             with path.open("rb") as file:
                 head = file.read(len(MAGIC) + 8)
                 count = int.from_bytes(head[len(MAGIC) :], "little")
-                offsets = np.frombuffer(file.read(8 * (count + 1)), "<i8") if head.startswith(MAGIC) and count < 1 << 30 else ()
+                if head.startswith(MAGIC) and count < 1 << 30:
+                    offsets = np.frombuffer(file.read(8 * (count + 1)), "<i8")
             if not len(offsets) or len(offsets) != count + 1 or offsets[-1] != path.stat().st_size:
                 raise DataError(f"{path}: a damaged pack of {clip}; remove it, and it is made anew")
             self._offsets[clip] = path, offsets

@@ -12,6 +12,8 @@ from mma82cli.video.reader import Video
 if TYPE_CHECKING:
     from mma82cli.video.packets import PacketVideo
 
+    AnyVideo = Video | PacketVideo
+
 
 @lru_cache(maxsize=1)
 def has_pyav() -> bool:
@@ -19,7 +21,7 @@ def has_pyav() -> bool:
     return find_spec("av") is not None
 
 
-def open_video(path: str) -> Video | PacketVideo:
+def open_video(path: str) -> AnyVideo:
     """The video at `path`, through PyAV where that is installed and does better. Raises DataError where it can't be read."""
     if has_pyav():
         from mma82cli.video.packets import PacketVideo, Unsuited
@@ -35,9 +37,9 @@ class Reader:
     """Opens videos by path and keeps the last one open, since clips of one video come one after the other."""
 
     def __init__(self):
-        self._video: Video | PacketVideo | None = None
+        self._video: AnyVideo | None = None
 
-    def open(self, path: str) -> Video | PacketVideo:
+    def open(self, path: str) -> AnyVideo:
         """The video at `path`. Raises DataError where it can't be read."""
         if self._video is None or self._video.path != path:
             if self._video is not None:
@@ -53,7 +55,7 @@ class Readers:
     def __init__(self):
         self._own = threading.local()
 
-    def open(self, path: str) -> Video | PacketVideo:
+    def open(self, path: str) -> AnyVideo:
         """See `Reader.open`."""
         if not hasattr(self._own, "reader"):
             self._own.reader = Reader()

@@ -55,8 +55,10 @@ class PacketVideo:
         """Lets the file go."""
         self._container.close()
 
-    def frames(self, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
-        """See `Video.frames`."""
+    def frames(
+        self, start: float = 0.0, end: float | None = None, every: int = 1, reuse: bool = False
+    ) -> Iterator[tuple[float, np.ndarray]]:
+        """See `Video.frames`; `reuse` changes nothing here."""
         inside = self._inside(start, end)
         wanted = None if every == 1 else set(inside[::every].tolist())
         self.ended = not len(inside) or inside[-1] == self._stamps[-1]

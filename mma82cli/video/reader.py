@@ -32,6 +32,8 @@ class Video:
     Raises DataError where the file is missing, is no video, or where not one frame of it can be decoded.
     """
 
+    _time: float | None
+
     def __init__(self, path: str):
         self.path = path
         if not os.path.isfile(path):

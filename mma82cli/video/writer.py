@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from mma82cli.records import DataError
-from mma82cli.video.reader import Video
+
+if TYPE_CHECKING:
+    from mma82cli.video.opening import AnyVideo
 
 LETTERS = {".mp4": "mp4v", ".avi": "FFV1"}  # the second loses nothing
 RATE = 25.0  # frames a second where a file does not say
@@ -39,7 +41,7 @@ def write_frames(path: Path, images: Iterable[np.ndarray], fps: float, size: tup
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path, owner)
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*letters), fps, size)
+    writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*letters), fps, size)
     try:
         if not writer.isOpened():
             raise DataError(f"{path}: cannot be written as {letters}; expected a folder that takes files")
@@ -56,7 +58,7 @@ def write_frames(path: Path, images: Iterable[np.ndarray], fps: float, size: tup
     return count
 
 
-def write_clip(video: Video, start: float, end: float | None, path: Path) -> Clip:
+def write_clip(video: AnyVideo, start: float, end: float | None, path: Path) -> Clip:
     """Writes the frames of a video whose time stamps lie in [start, end) into a file of their own, at the video's mean rate.
     Raises DataError where there are none."""
     times: list[float] = []

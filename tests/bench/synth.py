@@ -40,7 +40,7 @@ def main() -> None:
     plan = dataset.plan(known, 300, None, dataset.chosen_classes(known, None), list(known.domains), 0)
     jobs = make.jobs("skeleton", plan, known, 0)
     whole = timed(make.work, jobs)
-    scenes = [scene.clip(0, j.index, j.labels[0], j.legs[0], j.domain, j.subject) for j in jobs[:60]]
+    scenes = [scene.clip(0, j.number, j.labels[0], j.legs[0], j.domain, j.subject) for j in jobs[:60]]
     slow, fast = timed(frame_by_frame, scenes), timed(at_once, scenes)
     suffix, letters = render.codec()
     with tempfile.TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ def test_suppression(shared, jsonl, name):
     for record, want in zip(jsonl(folder / "nms_input.jsonl"), jsonl(folder / f"nms_{name}.jsonl"), strict=True):
         found, want = read_predictions(record, labels), want["predictions"]
         kept = suppress(found.segments, found.scores, found.label, **SETTINGS[name])
-        assert len(kept.index) == len(want)
+        assert len(kept.rows) == len(want)
         scores = np.array([p["score"] for p in want])
         apart = abs(np.diff(scores, prepend=2, append=-1)) > 1e-6
         same = (scores > 1e-5) & apart[1:] & apart[:-1]

@@ -61,18 +61,18 @@ def test_suppression_is_the_plain_loop(seed, method, agnostic, topk, least):
     got = suppress(segments, scores, labels, method, 0.43, 0.47, least, topk, class_agnostic=agnostic)
     want = plain_suppress(segments, scores, labels * (not agnostic), method, 0.43, 0.47, least, topk)
     big = [(i, s) for i, s in want if s > 1e-3]
-    assert got.index.tolist()[: len(big)] == [i for i, _ in big] and abs(len(got.index) - len(want)) <= (least > 0)
+    assert got.rows.tolist()[: len(big)] == [i for i, _ in big] and abs(len(got.rows) - len(want)) <= (least > 0)
     assert got.scores[: len(big)] == pytest.approx([s for _, s in big], abs=1e-5)
-    assert (np.diff(got.scores) <= 0).all() and (got.scores <= scores[got.index]).all()
-    assert (got.segments == segments[got.index]).all() and (got.labels == labels[got.index]).all()
+    assert (np.diff(got.scores) <= 0).all() and (got.scores <= scores[got.rows]).all()
+    assert (got.segments == segments[got.rows]).all() and (got.labels == labels[got.rows]).all()
 
 
 @settings(deadline=None, max_examples=60)
 @given(seeds, st.integers(1, 20))
 def test_fewer_are_the_first_of_more(seed, topk):
     whole, part = (suppress(*proposals(seed), topk=k) for k in (0, topk))
-    assert part.index.tolist() == whole.index[:topk].tolist() and part.scores.tolist() == whole.scores[:topk].tolist()
-    assert sorted(whole.index.tolist()) == list(range(len(proposals(seed)[1])))  # gauss takes nothing out
+    assert part.rows.tolist() == whole.rows[:topk].tolist() and part.scores.tolist() == whole.scores[:topk].tolist()
+    assert sorted(whole.rows.tolist()) == list(range(len(proposals(seed)[1])))  # gauss takes nothing out
 
 
 @settings(deadline=None, max_examples=60)
@@ -80,7 +80,7 @@ def test_fewer_are_the_first_of_more(seed, topk):
 def test_voting_is_the_weighted_mean_of_its_own_label(seed, agnostic):
     segments, scores, labels = proposals(seed)
     kept = suppress(segments, scores, labels, vote=0.6, class_agnostic=agnostic)
-    for span, i in zip(kept.segments, kept.index, strict=True):
+    for span, i in zip(kept.segments, kept.rows, strict=True):
         near = [j for j in range(len(scores)) if agnostic or labels[j] == labels[i]]
         weights = [scores[j] * (overlap(segments[i], segments[j]) >= 0.6) for j in near]
         mean = np.average(segments[near], axis=0, weights=weights) if sum(weights) else segments[i]

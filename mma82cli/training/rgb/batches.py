@@ -39,9 +39,6 @@ def test_clip(source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops
     return np.stack(views)
 
 
-test_clip.__test__ = False  # no test case, whatever its name tells pytest
-
-
 def tensor(pictures: list[np.ndarray], device) -> Tensor:
     """Arrays of equal shape, stacked, on the device."""
     batch = torch.from_numpy(np.stack(pictures))
