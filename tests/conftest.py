@@ -68,3 +68,24 @@ def jsonl():
             return [json.loads(line) for line in lines if line.strip()]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory):
+    """A folder with three small videos of 3 s of noise, in which the network sees something, and one where nobody is."""
+    import cv2
+    import numpy as np
+
+    folder = tmp_path_factory.mktemp("films")
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
+        for _ in range(30):
+            writer.write(rng.integers(0, 255, (64, 96, 3), np.uint8))
+        writer.release()
+    writer = cv2.VideoWriter(str(folder / "empty.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
+    for i in range(30):
+        writer.write(np.full((64, 96, 3), 40 + i, np.uint8))
+    writer.release()
+    (folder / "text.mp4").write_text("no video\n")
+    return folder
