@@ -6,7 +6,8 @@ there is. Intervals make this cheap: annotations that pairwise overlap share an 
 needs to know only how the annotations open at that instant are grouped. The work is linear in the length of a video
 and exponential only in the number of annotations of one label that are open at once: a first pass keeps the best few
 states, a second one all that a bound on what is still to gain lets win, and a crowd that is too large for that is a set
-packing problem (`crowds`).
+packing problem (`crowds`). Where more than MOST_PAIRS pairs overlap, each annotation in turn joins the group in which
+it gains most.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from mma82cli.annotation.spans import Span, tiou
 
 BEAM = 512  # states kept in the first pass, whose result bounds the second
 STATES = 8192  # states that the second pass may come to
+MOST_PAIRS = 5000  # overlapping pairs of a crowd up to which the optimum is looked for: a hundred people at once
+EXACT = 1 << 4096  # the largest common denominator; beyond it a tIoU is rounded to SCALE, far finer than a float
+SCALE = 1 << 256
 
 
 def associate(spans: list[Span], owners: list[int], joins=None, unproven: list | None = None) -> list[list[int]]:
@@ -69,6 +73,8 @@ def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> t
     """(groups, whether they are known to be the best)."""
     local = [spans[i] for i in order]  # numbered by start, so that a state has one spelling
     weights = _weights(order, local, owners, joins)
+    if weights is None:
+        return [sorted(order[n] for n in group) for group in _greedy(order, local, owners, joins)], False
     still = _still_to_gain(weights, [owners[i] for i in order])
     value, groups, exact = _sweep(local, weights, still, BEAM, None)
     if not exact:
@@ -80,10 +86,12 @@ def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> t
     return [sorted(order[n] for n in group) for group in groups], exact
 
 
-def _weights(order, local, owners, joins) -> list[dict[int, int]]:
-    """weights[n][m], m < n: tIoU as an integer over one denominator common to all pairs, so that sums are exact."""
+def _weights(order, local, owners, joins) -> list[dict[int, int]] | None:
+    """weights[n][m], m < n: tIoU as an integer over one denominator common to all pairs, so that sums are exact. None where
+    more than MOST_PAIRS pairs may be together."""
     fractions: list[dict[int, tuple[int, int]]] = []
     open_now: list[int] = []
+    pairs = 0
     for n, i in enumerate(order):
         open_now = [m for m in open_now if local[m][1] > local[n][0]]
         row = {}
@@ -94,8 +102,43 @@ def _weights(order, local, owners, joins) -> list[dict[int, int]]:
                     row[m] = shared, union
         fractions.append(row)
         open_now.append(n)
-    common = lcm(*{union for row in fractions for _, union in row.values()})
+        pairs += len(row)
+        if pairs > MOST_PAIRS:
+            return None
+    common = 1
+    for union in {union for row in fractions for _, union in row.values()}:
+        common = lcm(common, union)
+        if common > EXACT:
+            return [{m: SCALE * shared // union for m, (shared, union) in row.items()} for row in fractions]
     return [{m: shared * (common // union) for m, (shared, union) in row.items()} for row in fractions]
+
+
+def _greedy(order, local, owners, joins) -> list[list[int]]:
+    """Groups of a crowd, without a promise: each annotation joins the open group in which it gains most tIoU."""
+    groups: list[list[int]] = []
+    open_now: list[tuple[int, int, list[int]]] = []  # first end and owners of a group that may grow, and the group
+    for n, (start, end) in enumerate(local):
+        open_now = [held for held in open_now if held[0] > start]
+        best, at = 0.0, -1
+        for place, (_, taken, group) in enumerate(open_now):
+            if not taken & owners[order[n]]:
+                gain = 0.0
+                for m in group:
+                    shared, union = tiou(local[n], local[m])
+                    if joins is not None and not joins(order[n], order[m], shared, union):
+                        gain = 0.0
+                        break
+                    gain += shared / union
+                if gain > best:
+                    best, at = gain, place
+        if at < 0:
+            groups.append([n])
+            open_now.append((end, owners[order[n]], groups[-1]))
+        else:
+            first, taken, group = open_now[at]
+            group.append(n)
+            open_now[at] = min(first, end), taken | owners[order[n]], group
+    return groups
 
 
 def _sweep(spans: list[Span], weights, still: list[int], most: int, least: int | None):

@@ -16,10 +16,11 @@ from mma82cli.annotation.instances import Annotation, Video
 from mma82cli.annotation.merging import HALF
 from mma82cli.annotation.spans import Span, microseconds
 from mma82cli.metrics.detection import Spans
-from mma82cli.records import is_number
+from mma82cli.records import DataError, is_number
 from mma82cli.taxonomy import Taxonomy
 
 SAMPLE = 1000  # instances that the rules are compared on
+MOST = 5_000_000  # pairs of annotators times labels in videos, as there is a kappa for each: ten people on 100,000
 
 
 class Comparison:
@@ -62,7 +63,13 @@ class Comparison:
                 self._given[tuple(segment["annotators"]), label, tuple([s["label"] for s in sources if "label" in s])] += 1
 
     def rows(self, names: list[str]) -> Iterator[dict]:
-        """The rows, those of a video by label, at last the one with `video` null. `names`: annotators by rank."""
+        """The rows, those of a video by label, at last the one with `video` null. `names`: annotators by rank.
+
+        Raises DataError where so many annotators did so much that the figures of their pairs would fill the memory.
+        """
+        if len(names) * (len(names) - 1) // 2 * max(50, len(self._cells)) > MOST:
+            done = f"{len(names):,} annotators of {len(self._cells):,} labels in videos are too many to compare two by two"
+            raise DataError(f"{done}; expected --agreement of fewer, or none")
         marks = self._columns()
         sums = measure(marks, np.array([frames for *_, frames in self._cells], int), len(names))
         pairs = [f"{names[a]}|{names[b]}" for a, b in combinations(range(len(names)), 2)]

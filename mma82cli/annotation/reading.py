@@ -50,6 +50,9 @@ class Reader:
         rank = self.ranks.get(annotator)
         if rank is None:
             rank = self.ranks[annotator] = len(self.ranks)
+        duration = record.get("duration")
+        if type(duration) in NUMBERS and not duration < CENTURY:
+            raise wrong("duration", duration, "seconds within a century")
         begin, stop = microseconds(start), microseconds(end)
         if stop - begin <= self.min_duration:
             self.too_short += 1
