@@ -34,6 +34,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "synth": ("synth", "the embedded data set: people who perform the 82 actions"),
 }
 
+FAULT = "a fault of mma82 itself"  # what is said where a traceback would be; no input should lead here
 USAGE = "usage: mma82 COMMAND [OPTION]... [FILE]..."
 EXAMPLE = "mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca"
 
@@ -65,6 +66,12 @@ def main(argv: list[str] | None = None) -> int:
         name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
         print(f"{name}: {_one_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, WrongUsage) else 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
+        print(f"{name}: {_unforeseen(error)}", file=sys.stderr)
+        return 1
 
 
 def _run(arguments: list[str]) -> int:
@@ -100,6 +107,12 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split())
+
+
+def _unforeseen(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; give fewer or smaller records at once (--debug shows where)"
+    return f"{FAULT}: {type(error).__name__}: {_one_line(error)[:300]} (--debug shows where; please report it)"
 
 
 def typer_app(name: str):

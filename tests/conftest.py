@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mma82cli.cli import FAULT
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -19,6 +21,7 @@ class Result:
 
     def __init__(self, done: subprocess.CompletedProcess):
         self.code, self.out, self.err = done.returncode, done.stdout.decode(), done.stderr.decode()
+        assert FAULT not in self.err, self.err
 
     @property
     def records(self) -> list[dict]:
