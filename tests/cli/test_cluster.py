@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, as_lines
 
 CLUSTER = ROOT / "share/mma82/cluster"
-FOUND = [{"start": 1.0, "end": 2.5, "label": "Nodding", "score": 0.9}, {"start": 1.25, "end": 3.0, "label": "Nodding", "score": 0.5}]
+FOUND = [{"start": 1.0, "end": 2.5, "label": 7, "score": 0.9}, {"start": 1.25, "end": 3.0, "label": 7, "score": 0.5}]
 
 
 def script(*words, cwd, stdin=b"", **env) -> subprocess.CompletedProcess:
@@ -108,7 +108,7 @@ def test_a_job_that_comes_again_resumes_and_takes_all_gpus(slurm):
     assert train(slurm, "--recipe", "stgcn", ECHO="1", SLURM_GPUS_ON_NODE="8").returncode == 0
     words = (slurm / "words").read_text().split()
     assert words[words.index("--nproc-per-node") + 1] == "8" and words[words.index("--nnodes") + 1] == "2"
-    assert words[words.index("-m") :] == "-m mma82cli train-rec --out run --resume --recipe stgcn clips.jsonl".split()
+    assert " ".join(words).endswith("-m mma82cli train-rec --out run --resume --recipe stgcn clips.jsonl")
 
 
 @pytest.mark.parametrize("name", ["extract.sbatch", "train.sbatch"])
