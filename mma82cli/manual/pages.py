@@ -74,7 +74,7 @@ def _head(name: str, section: int, date: str) -> str:
 
 
 def _name(name: str, line: str) -> list[str]:
-    return [roff.section("name"), f"{roff.verbatim(name)} \\- {roff.escape(line)}"]
+    return [roff.section("name"), roff.folded(f"{roff.verbatim(name)} \\- {roff.escape(line)}")]
 
 
 def _synopsis(command: Command) -> str:

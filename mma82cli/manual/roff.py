@@ -1,4 +1,4 @@
-"""Text to man(7): escapes, paragraphs, lists, blocks. What it makes is clean under `mandoc -Tlint -Wwarning`."""
+"""Text to man(7): escapes, paragraphs, lists, blocks. What it makes is clean under `mandoc -Tlint`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 CODE = re.compile(r"`([^`]+)`")
 OPTION = re.compile(r"(?<![\w\-/`])(--?[a-zA-Z][\w-]*)")
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
+SENTENCE = re.compile(r"[.?!]([\"')\]*]|\\fP)*$")
+WIDE = 78  # bytes of a line, with room for what shields its end
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 
 
@@ -35,6 +37,19 @@ def safe(line: str) -> str:
     return "\\&" + line if line.startswith((".", "'")) else line
 
 
+def folded(text: str) -> str:
+    """A paragraph on lines of up to 79 bytes, none of which begins like a request or ends like a sentence before its end."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1] else safe(word)
+        if len(longer.encode()) < WIDE:
+            lines[-1] = longer
+        else:
+            lines.append(safe(word))
+    ends = [line + "\\&" if SENTENCE.search(line) else line for line in lines[:-1]]
+    return "\n".join([*ends, lines[-1]])
+
+
 def inline(text: str) -> str:
     """A paragraph with `code`, **bold**, [links](to) and options set in bold."""
     text = LINK.sub(r"\1 (\2)", " ".join(text.split()))
@@ -45,7 +60,7 @@ def inline(text: str) -> str:
             continue
         pieces = re.split(r"(\*\*[^*]+\*\*|(?<![\w\-/`])--?[a-zA-Z][\w-]*)", part)
         parts[i] = "".join(bold(BOLD.sub(r"\1", piece)) if j % 2 else escape(piece) for j, piece in enumerate(pieces))
-    return safe("".join(parts))
+    return folded("".join(parts))
 
 
 def section(title: str) -> str:

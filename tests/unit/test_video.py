@@ -114,6 +114,9 @@ def test_a_packet_reader_gives_the_same_frames(film):
     check(video, plain, 0.0, None)
     check(video, plain, 12.3, 14.5)
     assert video.times() == Video(path).times()
+    some = list(video.frames(2.0, 5.0, every=4, reuse=True))
+    assert [t for t, _ in some] == [t for t, _ in Video(path).frames(2.0, 5.0, every=4)]
+    assert np.array_equal(some[1][1], plain[24])
     assert all(np.array_equal(frame, plain[100 + i]) for i, frame in zip([0, 3, 9], video.pick([0, 3, 9], 10.0), strict=True))
 
 
