@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mma82cli.tables import NONE, Table
+from mma82cli.metrics.tables import METRICS
+from mma82cli.tables import NONE, Table, Title
 
 
 def tree_tables(lines: list[dict]) -> list[Table]:
@@ -19,6 +20,37 @@ def tree_tables(lines: list[dict]) -> list[Table]:
             q = NONE if x["q"] is None else f"{x['q']:.1g}"
             rows.append([emotion if i == 0 else "", x["label"], *shares, *counts, _ratio(x["ratio"]), ci, q])
     return [Table(titles, rows)]
+
+
+def mlp_tables(lines: list[dict]) -> list[Table]:
+    """Table VIII from the lines of `emotion-mlp`, and how its rows differ from each other."""
+    conditions = list(dict.fromkeys(x["actions"] for x in lines))
+    figures = {(x["actions"], x["metric"]): x for x in lines}
+    header = ["Actions", "Used", *((METRICS[m], title) for m in ("top1", "macro-f1") for title in _FIGURES), "n"]
+    rows, pairs = [], []
+    for name in conditions:
+        first = figures[name, "top1"]
+        row = [name, f"{first['used']:.0f}"]
+        for metric in ("top1", "macro-f1"):
+            x = figures[name, metric]
+            row += [_percent(x["value"]), _span(x["ci"]), _percent(x["permuted"]), NONE if x["p"] is None else f"{x['p']:.3f}"]
+        rows.append([*row, str(first["n"])])
+        for other, x in first["against"].items():
+            counts = [f"{x['gained']:.1f}", f"{x['lost']:.1f}", f"{x['mcnemar']:.2g}"]
+            pairs.append([name, other, _percent(x["delta"]), _span(x["ci"]), *counts])
+    titles: list[Title] = ["Actions", "Against", ("Top-1", "Delta"), ("Top-1", "95 % CI"), "Gained", "Lost", "McNemar p"]
+    return [Table(header, rows), Table(titles, pairs)]
+
+
+_FIGURES = ("%", "95 % CI", "Permuted", "p")
+
+
+def _percent(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def _span(ci: list[float] | None) -> str:
+    return NONE if ci is None else f"{_percent(ci[0])} .. {_percent(ci[1])}"
 
 
 def figure(value: float | None) -> str:

@@ -20,13 +20,13 @@ def smooth_idf(counts: np.ndarray) -> np.ndarray:
     return np.log((1 + len(counts)) / (1 + (counts > 0).sum(0))) + 1
 
 
-def tfidf(counts: np.ndarray, variant: str = "clip") -> np.ndarray:
-    """(N, C) float of (N, C) counts; a clip without actions is a row of zeros.
+def tfidf(counts: np.ndarray, variant: str = "clip", idf: np.ndarray | None = None) -> np.ndarray:
+    """(N, C) float of (N, C) counts; a clip without actions is a row of zeros. `idf` (C,) is of these clips if not given.
 
     clip     count / length of the clip x smooth idf. A column then has one factor, so a tree's splits do not depend on idf.
     sklearn  count x smooth idf in rows of Euclidean length 1, scikit-learn's default.
     """
-    weighted = counts * smooth_idf(counts)
+    weighted = counts * (smooth_idf(counts) if idf is None else idf)
     if variant == "clip":
         norm = counts.sum(1, keepdims=True).astype(float)
     elif variant == "sklearn":
