@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,6 +39,11 @@ class Part(NamedTuple):
     weight: Tensor
 
 
+def part(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Part:
+    """A Part of arrays."""
+    return Part(torch.from_numpy(x).float(), torch.from_numpy(y).long(), torch.from_numpy(weight).float())
+
+
 class Networks(NamedTuple):
     """The weights of M networks: into (M, D, H), bias (M, 1, H), out (M, H, K), last (M, 1, K)."""
 
@@ -50,6 +56,11 @@ class Networks(NamedTuple):
         """Logits (M, N, K) of x (M, N, D); `kept` (M, N, H) multiplies the hidden units."""
         hidden = torch.baddbmm(self.bias, x, self.into).relu()  # (M, N, H)
         return torch.baddbmm(self.last, hidden if kept is None else hidden * kept, self.out)
+
+    def probabilities(self, x: Tensor) -> np.ndarray:
+        """(M, N, K) of x (M, N, D)."""
+        with torch.no_grad():
+            return self(x).softmax(2).numpy()
 
 
 def fit(train: Part, val: Part, classes: int, recipe: Recipe, seed: int, alike: int = 1) -> Networks:

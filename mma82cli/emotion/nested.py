@@ -92,8 +92,6 @@ class Tried(NamedTuple):
 def attempt(table: Table, parts: list[Parts], plan: Plan, recipe, seed: int, ask_val: bool = False) -> Tried:
     """Fits a network for each of the parts and conditions, all in one batch, and asks it about the clips of the test part
     (`ask_val`: of the validation part, too). recipe: `mlp.Recipe`."""
-    import torch
-
     from mma82cli.emotion import mlp
 
     place = np.full(max(plan.classes + (plan.baseline,)) + 1, -1)
@@ -109,15 +107,13 @@ def attempt(table: Table, parts: list[Parts], plan: Plan, recipe, seed: int, ask
         for f, (mine, (features, _)) in enumerate(zip(rows, seen, strict=True)):
             x[f, :, : len(mine)] = features[:, mine]
             truth[f, :, : len(mine)], weight[f, :, : len(mine)] = y[mine], 1
-        flat = [torch.from_numpy(a.reshape(-1, *a.shape[2:])) for a in (x, truth, weight)]
-        return mlp.Part(flat[0], flat[1].long(), flat[2])
+        return mlp.part(*(a.reshape(-1, *a.shape[2:]) for a in (x, truth, weight)))
 
     classed = y >= 0
     asked = [np.flatnonzero(classed & (p.test | p.val if ask_val else p.test)) for p in parts]
     train, val = (batch([np.flatnonzero(classed & getattr(p, name)) for p in parts]) for name in ("train", "val"))
     networks = mlp.fit(train, val, len(plan.classes), recipe, seed, alike=len(CONDITIONS))
-    with torch.no_grad():
-        answers = networks(batch(asked).x).softmax(2).numpy()
+    answers = networks.probabilities(batch(asked).x)
     scores = np.full((len(CONDITIONS), len(y), len(plan.classes)), np.nan, np.float32)
     for f, mine in enumerate(asked):
         scores[:, mine] = answers[f * len(CONDITIONS) : (f + 1) * len(CONDITIONS), : len(mine)]
