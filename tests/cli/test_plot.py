@@ -140,3 +140,18 @@ def test_auto_knows_what_to_draw(run, tmp_path):
     refused = run("plot", "auto", "--out", tmp_path, stdin=[{"id": "x", "label": "Nodding"}])
     assert refused.code == 1 and refused.err.startswith('mma82 plot: no figure is made of a line with "id", "label"; ')
     assert run("plot", "auto", "--out", tmp_path, stdin=b"").err.startswith("mma82 plot: no lines")
+
+
+def test_timeline_of_truth_and_predictions(run, tmp_path):
+    bare = {"id": "a/b", "segments": VIDEO["segments"]}
+    drawn = run("plot", "timeline", "--out", tmp_path, stdin=[{**VIDEO, "id": "v"}, bare])
+    assert drawn.code == 0, drawn.err
+    names = [Path(x["figure"]).name for x in drawn.records]
+    assert names == ["timeline-v.svg", "timeline-v.png", "timeline-a_b.svg", "timeline-a_b.png"]
+    assert (tmp_path / "timeline-v.svg").read_text() != (tmp_path / "timeline-a_b.svg").read_text()
+    assert run("plot", "timeline", "--out", tmp_path, "--id", "x", stdin=[bare]).err.count('no record with the id "x"') == 1
+    unscored = {**VIDEO, "predictions": [{"start": 1, "end": 2, "label": "Nodding"}]}
+    bad = run("plot", "timeline", "--out", tmp_path, stdin=[unscored])
+    assert bad.code == 1 and "field 'predictions[0]' is" in bad.err and bad.err.count("\n") == 1
+    several = [{**VIDEO, "id": f"v{i}"} for i in range(6)]
+    assert len(run("plot", "timeline", "--out", tmp_path / "more", stdin=several).records) == 8  # the first four

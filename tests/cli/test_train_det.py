@@ -1,10 +1,15 @@
 """`mma82 train-det`, and `mma82 infer` with a detector."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT, as_lines
 
 LABELS = ["left", "right"]
 QUICK = {"OMP_NUM_THREADS": "1"}
@@ -95,3 +100,169 @@ def test_raw_detections_are_what_suppress_takes(run, films, trained):
     raw = call(run, films, "infer", trained[0], "--raw", "--batch-size", "4")
     piped = run("suppress", "--vote", "0.7", "--taxonomy", films[0] / "taxonomy.json", stdin=raw.out)
     assert direct.code == raw.code == 0 and raw.out != direct.out and piped.out == direct.out
+
+
+# -- what is wrong with records, videos, checkpoints ---------------------------------------------------------------
+
+
+def segments(*spans):
+    return [{"start": start, "end": end, "label": label} for start, end, label in spans]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"segments": None}, "field 'segments' is null"),
+        ({"segments": segments((1, 2, "up"))}, "field 'segments[0].label' is \"up\"; expected a label of two"),
+        ({"segments": segments((1, 2, "left"), (2, 2, "left"))}, "field 'segments[1].end' is 2.0; expected a time after 'start'"),
+        ({"segments": segments((-1, 2, "left"))}, "field 'segments[0].start' is -1.0; expected a time of at least 0 s"),
+        ({"segments": segments((1, 5.2, "left"))}, "field 'segments[0].end' is 5.2; expected a time within the 4.1 s of"),
+        ({"segments": segments((4.2, 4.3, "left"))}, "field 'segments[0].start' is 4.2; expected a time before the video's end"),
+        ({"duration": 0}, "field 'duration' is 0; expected a finite number above 0"),
+        ({"video": "none.mp4"}, "field 'video' is \"none.mp4\"; expected a file"),
+        ({"split": "dev"}, "field 'split' is \"dev\""),
+    ],
+)
+def test_bad_records_are_placed(run, films, tmp_path, fields, said):
+    result = train(run, films, tmp_path / "r", stdin=change(films, 1, **fields))
+    assert result.code == 1 and result.err.startswith("mma82 train-det: <stdin>:2: ") and said in result.err, result.err
+    assert result.err.count("\n") == 1
+
+
+def test_bad_records_can_be_skipped(run, films, tmp_path):
+    bad = change(films, 1, segments=segments((1, 9, "left")))
+    result = train(run, films, tmp_path / "r", "--on-error", "skip", "--set", "epochs=1", stdin=bad)
+    assert result.code == 1 and len(result.records) == 1 and json.loads(result.err.splitlines()[0])["line"] == 2
+    assert "5 train, 3 val videos" in result.err
+
+
+def test_without_duration_the_file_tells_it(run, films, tmp_path):
+    def shown(record):
+        return {key: value for key, value in record.items() if key != "duration"}
+
+    records = [shown(record) for record in films[1]]
+    records[1]["segments"] = segments((1, 9, "left"))
+    result = train(run, films, tmp_path / "s", "--set", "epochs=1", stdin=records)
+    said = "1.mp4: field 'segments[0].end' is 9.0; expected a time within the 4.1 s of the video"
+    assert result.code == 0 and f"left out: {films[0]}/{said}" in result.err and "5 train, 3 val videos" in result.err
+
+
+def test_nothing_to_learn_is_said(run, films, trained, tmp_path):
+    empty = [record | {"segments": []} for record in films[1]]
+    result = train(run, films, tmp_path / "r", stdin=empty)
+    assert result.code == 1 and "the 6 train records have no instances ('segments' are empty)" in result.err
+    only_train = [record if record["split"] == "train" else record | {"segments": []} for record in films[1]]
+    result = train(run, films, tmp_path / "s", "--set", "epochs=1", stdin=only_train)
+    assert result.code == 0 and "the val records have no instances" in result.err and "val_map" not in result.records[0]
+    assert train(run, films, tmp_path / "t", stdin=films[1][6:]).err.count("no train records") == 1
+    unannotated = [{"video": record["video"]} for record in films[1]]
+    found = call(run, films, "infer", trained[0], stdin=unannotated)
+    assert found.code == 0 and [bool(record["predictions"]) for record in found.records].count(True) >= 8
+
+
+def test_videos_that_cannot_be_read_are_left_out_and_named(run, films, trained, tmp_path):
+    folder, records = films
+    (folder / "text.mp4").write_text("not a video\n" * 50)
+    (folder / "torn.mp4").write_bytes((folder / "0.mp4").read_bytes()[:4000])
+    bad = [*records, records[0] | {"id": "x", "video": "text.mp4"}, records[0] | {"id": "y", "video": "torn.mp4"}]
+    result = train(run, films, tmp_path / "r", "--set", "epochs=1", "--cache", tmp_path / "cache", stdin=bad)
+    assert result.code == 0 and "6 train, 3 val videos" in result.err, result.err
+    assert f"left out: {folder}/text.mp4: not a video" in result.err and f"left out: {folder}/torn.mp4: not" in result.err
+    assert len(list((tmp_path / "cache").iterdir())) == 9
+    found = call(run, films, "infer", trained[0], "--on-error", "skip", stdin=bad[8:])
+    assert found.code == 1 and [record["id"] for record in found.records] == ["v8"] and found.err.count('"error"') == 2
+
+
+def data_of(films, tmp_path, *more, told=None):
+    from mma82cli.taxonomy import load_taxonomy
+    from mma82cli.training.detection.data import DetectionData
+    from mma82cli.training.recipe import load_recipe
+    from mma82cli.training.task import Asked
+
+    recipe = load_recipe("adatad-tiny", [*KEYS.split(), *more])
+    data = DetectionData(recipe, Asked(load_taxonomy(str(films[0] / "taxonomy.json")), root=str(films[0])))
+    for record in films[1]:
+        data.add(record, record["split"])
+    data.complete((lambda _: None) if told is None else told.append)
+    return data
+
+
+def epochs(data, folder, resume=False):
+    import torch
+
+    from mma82cli.training.loop import Run, fit
+
+    folder.mkdir(exist_ok=True)
+    return fit(data.model(0), Run(folder, {}, timed=False), data.task(torch.device("cpu"), torch.float32), resume)
+
+
+def test_a_video_that_breaks_off_in_an_epoch_is_told_of(films, tmp_path):
+    folder, records = films
+    own = tmp_path / "films"
+    own.mkdir()
+    for path in folder.iterdir():
+        (own / path.name).write_bytes(path.read_bytes())
+    told = []
+    data = data_of((own, records), tmp_path, "epochs=3", told=told)
+    run = epochs(data, tmp_path / "run")
+    assert "unread" not in next(run)
+    (own / "1.mp4").write_bytes(b"gone" * 100)
+    lines = list(run)
+    assert [line["unread"] for line in lines] == [1, 1] and all(np.isfinite(line["loss"]) for line in lines)
+    said = [line for line in told if line.startswith("left out: ")]
+    assert len(said) == 1 and "1.mp4" in said[0]
+
+
+def test_a_checkpoint_of_another_size_is_named(run, films, trained, tmp_path):
+    other = train(run, films, tmp_path / "r", "--init", trained[0], "--set", "channels=8")
+    assert other.code == 1 and "don't fit AdaTAD: wrong shape: projection.embed.0.conv.weight [16, 16, 3]" in other.err
+    labels = json.loads((films[0] / "taxonomy.json").read_text())
+    labels["labels"].append({"id": 2, "name": "up", "body": None, "aliases": []})
+    (tmp_path / "three.json").write_text(json.dumps(labels | {"name": "three"}))
+    more = ("--taxonomy", tmp_path / "three.json")
+    third = call(run, films, "train-det", "--out", tmp_path / "t", "--recipe", "adatad-tiny", *TINY, *more, "--init", trained[0])
+    assert third.code == 0 and "its last layer is left out and starts anew" in third.err
+    resumed = train(run, films, trained[0], "--resume", "--set", "dim=32")
+    assert resumed.code == 1 and "the run to resume has dim = 16; found 32 now" in resumed.err
+
+
+# -- going on ------------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(run, films, trained, tmp_path):
+    whole = trained[0]
+    command = [ROOT / "bin" / "mma82", "train-det", "--out", tmp_path, "--recipe", "adatad-tiny", *TINY, "--deterministic"]
+    command += ["--taxonomy", films[0] / "taxonomy.json", "--root", films[0]]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    job = subprocess.Popen(list(map(str, command)), **pipes, env={**os.environ, **QUICK})
+    job.stdin.write(as_lines(films[1]))
+    job.stdin.close()
+    assert json.loads(job.stdout.readline())["epoch"] == 1
+    job.kill()
+    job.wait()
+    rest = train(run, films, tmp_path, "--deterministic", "--resume")
+    assert rest.code == 0, rest.err
+    for name in ("best.safetensors", "last.safetensors", "last.state.safetensors", "log.jsonl", "recipe.toml"):
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_two_processes_are_as_one(run, films, trained, tmp_path):
+    folder, records = films
+    (tmp_path / "films.jsonl").write_bytes(as_lines(records))
+
+    def torchrun(*arguments):
+        two = ("--standalone", "--nproc-per-node", "2")
+        command = [Path(sys.executable).parent / "torchrun", *two, "-m", "mma82cli", *arguments]
+        env = {**os.environ, **QUICK, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200)
+
+    more = ["--out", "two", "--recipe", "adatad-tiny", *TINY, "--set", "micro_batch=1", "--deterministic", "--taxonomy"]
+    more += [folder / "taxonomy.json", "--root", folder, "films.jsonl"]
+    two = torchrun("train-det", *more)
+    assert two.returncode == 0, two.stderr
+    one = train(run, films, tmp_path / "one", "--set", "micro_batch=1", "--deterministic")
+    lines = [json.loads(line) for line in two.stdout.splitlines()]
+    for mine, theirs in zip(one.records, lines, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-3, abs=1e-4)
+    shared = torchrun("infer", trained[0], "--root", folder, "films.jsonl")
+    assert shared.returncode == 0 and shared.stdout == call(run, films, "infer", trained[0]).out, shared.stderr

@@ -29,8 +29,8 @@ class Film:
     def look(self, source, stride: int) -> None:
         """Finds when the frames are. Raises DataError where the file can't be read, or segments lie behind its end."""
         stamps = source.stamps(self.clip)
-        self.frames, self.times = len(stamps), stamps[::stride] - self.clip.start
         fit(self.segments, float(stamps[-1]) - self.clip.start + _gap(stamps))
+        self.frames, self.times = len(stamps), stamps[::stride] - self.clip.start
 
     @property
     def step(self) -> float:
@@ -48,9 +48,9 @@ def fit(segments: np.ndarray, duration: float) -> None:
     if len(late):
         i = int(late[0])
         raise wrong(f"segments[{i}].end", round(float(segments[i, 1]), 6), f"a time within the {duration:.6g} s of the video")
-    np.minimum(segments, duration, out=segments)
-    for i in np.flatnonzero(segments[:, 0] >= segments[:, 1]).tolist():
+    for i in np.flatnonzero(segments[:, 0] >= duration).tolist():
         raise wrong(f"segments[{i}].start", float(segments[i, 0]), f"a time before the video's end ({duration:.6g} s)")
+    np.minimum(segments, duration, out=segments)
 
 
 def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
