@@ -43,7 +43,8 @@ class PacketVideo:
             raise Unsuited("turned, or of other colours")
         rate = float(self._stream.average_rate or 0)
         self.fps = round(rate, 6) if math.isfinite(rate) else 0.0
-        self.expected, self.ended = len(self._stamps), False
+        told = self._stream.frames or round((self._container.duration or 0) / av.time_base * self.fps)
+        self.expected, self.ended = max(len(self._stamps), told), False
         self.height, self.width = frame.height, frame.width
 
     @property
@@ -61,7 +62,8 @@ class PacketVideo:
         """See `Video.frames`; `reuse` changes nothing here."""
         inside = self._inside(start, end)
         wanted = None if every == 1 else set(inside[::every].tolist())
-        self.ended = not len(inside) or inside[-1] == self._stamps[-1]
+        last = self._stamps[-1]
+        self.ended = inside[-1] == last if len(inside) else self._seconds(last) < micro(start)
         try:
             for frame in self._decoded(inside[0], wanted) if len(inside) else ():
                 if frame.pts > inside[-1]:
@@ -82,6 +84,8 @@ class PacketVideo:
         missing, found = set(stamps), {}
         try:
             for frame in self._decoded(stamps[0], missing) if stamps else ():
+                if frame.is_corrupt:  # it is patched from frames that were left out here
+                    break
                 if frame.pts in missing:
                     found[frame.pts] = frame.to_ndarray(format="bgr24")
                     missing.discard(frame.pts)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, as_lines
 
+from mma82cli.video.opening import has_pyav
+
 NEW = ["layout", "keypoints", "fps", "width", "height", "num_frames", "model"]
 
 
@@ -134,6 +136,9 @@ def test_nothing_in_nothing_out(run):
 def test_edge_files_give_what_the_manifest_says(run, shared, jsonl):
     root = shared / "real" / "video"
     files = [r for r in jsonl(root / "manifest.jsonl") if r["file"].startswith("edge/")]
+    av1 = next(r for r in files if "AV1" in r["visible"])
+    if has_pyav():
+        av1.update(frames=125, width=640, height=360)
     stdin = [{"video": r["file"]} for r in files]
     done = run("extract-skeleton", "--on-error", "skip", "--model", "dots", "--root", root, "--jobs", 2, stdin=stdin)
     assert done.code == 1
@@ -151,7 +156,7 @@ def test_edge_files_give_what_the_manifest_says(run, shared, jsonl):
         expected = f"truncated: {entry['frames']}/{entry['header_frames']} frames can be decoded"
         assert cut == ([expected] if entry["frames"] < entry["header_frames"] - 1 else [])
         assert sum(entry["file"] in line for line in done.err.splitlines()) <= 1
-    assert "AV01" in done.err
+    assert has_pyav() or "AV01" in done.err
     assert len(done.err.splitlines()) <= len(files)
 
 

@@ -120,6 +120,23 @@ def test_a_packet_reader_gives_the_same_frames(film):
     assert all(np.array_equal(frame, plain[100 + i]) for i, frame in zip([0, 3, 9], video.pick([0, 3, 9], 10.0), strict=True))
 
 
+def test_a_packet_reader_gives_what_opencv_gives_of_real_files(shared):
+    pytest.importorskip("av", reason="needs mma82[fast]")
+    from mma82cli.video.packets import PacketVideo, Unsuited
+
+    for name in ("asl/book.mkv", "edge/noise_mid.mp4", "edge/zero_tail.mp4", "edge/tc_h265_video.mp4", "edge/dc_unordered.mov"):
+        video, plain = (kind(str(shared / "real" / "video" / name)) for kind in (PacketVideo, Video))
+        count = len(plain.times())
+        wanted = sorted({int(count * (i + 0.5) / 8) for i in range(8)})
+        for ours, theirs in zip(video.pick(wanted), plain.pick(wanted), strict=True):
+            assert np.array_equal(ours, theirs), name
+    turned = shared / "real" / "video" / "edge" / "dc_video_90.mov"
+    with pytest.raises(Unsuited):
+        PacketVideo(str(turned))
+    av1 = Reader().open(str(shared / "real" / "video" / "edge" / "tc_av1_video.mkv"))  # OpenCV decodes none of it
+    assert len(av1.times()) == 125 and av1.pick([0, 124])[1].shape == (360, 640, 3)
+
+
 @pytest.mark.parametrize("shape", [(48, 64), (64, 48), (47, 65), (200, 300), (50, 51), (10, 1000)])
 def test_shrinking_keeps_the_shape_and_the_mean(shape):
     picture = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
