@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Root, TaxonomyName, command
+from mma82cli.commands.options import Root, TaxonomyName, command, quiet_decoders
 
 Task = Literal["rec", "det"]
 TaskOption = Annotated[Task, typer.Option("--task", help="trimmed clips, or untrimmed windows")]
@@ -58,6 +58,7 @@ def run(
     from mma82cli.records import WrongUsage
     from mma82cli.taxonomy import load_taxonomy
 
+    quiet_decoders()
     limits = Limits(*map(microseconds, (least, most, gap)))
     if not 0 < 2 * limits.least <= limits.most:
         raise WrongUsage(f"--min {least:g} and --max {most:g}; expected a minimum above 0 and at most half of the maximum")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, command, one_of
+from mma82cli.commands.options import Root, command, one_of, quiet_decoders
 from mma82cli.plots import KINDS, Options, kinds_of
 from mma82cli.records import DataError
 
@@ -36,6 +36,7 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
     """Draw a figure from what another command wrote, as SVG and PNG. Out: a line a file: {"figure": path}."""
     from mma82cli.plots.style import prepare
 
+    quiet_decoders()
     prepare(out)
     kinds, lines = [kind], pipe.lines()
     if kind == "auto":

@@ -192,7 +192,7 @@ CAPTION = 24  # pixels a line
 
 
 def _words(record: dict) -> list[str]:
-    """What is known of a clip: its label, and its best three scores."""
+    """What is known of a clip: its label, whether nobody is there, and its best three scores."""
     words = [str(record["label"])] if record.get("label") is not None else []
     best = record.get("topk") or []
     if not best and record.get("scores"):
@@ -200,6 +200,8 @@ def _words(record: dict) -> list[str]:
         scores = np.asarray(record["scores"], float)
         if len(scores) == len(names):
             best = [(names[i], scores[i]) for i in np.argsort(-scores, kind="stable")[:3]]
+    if not any(record["keypoints"]):
+        words.append("no person found")
     if best:
         words.append("predicted: " + ", ".join(f"{label} {score:.2f}" for label, score in best[:3]))
     return words

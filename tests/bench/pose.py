@@ -31,7 +31,7 @@ from mma82cli.pose.onnx import OnnxEstimator  # noqa: E402
 from mma82cli.pose.task import Clip  # noqa: E402
 from mma82cli.video import Reader, Video  # noqa: E402
 
-ROUNDS, FRAMES = 5, 50
+ROUNDS, FRAMES = 8, 50
 BOX = (200.0, 150.0, 800.0, 1250.0)
 
 
@@ -46,14 +46,19 @@ def render(path: str) -> str:
     return path
 
 
-def cost(work, frames: int) -> float:
-    """CPU milliseconds a frame, the least of several rounds."""
-    best = np.inf
+def costs(frames: int, *works) -> list[float]:
+    """CPU milliseconds a frame of each, the least of several rounds, one after the other in each round."""
+    best = [np.inf] * len(works)
     for _ in range(ROUNDS):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return 1000 * best / frames
+        for i, work in enumerate(works):
+            start = time.process_time()
+            work()
+            best[i] = min(best[i], time.process_time() - start)
+    return [1000 * least / frames for least in best]
+
+
+def cost(work, frames: int) -> float:
+    return costs(frames, work)[0]
 
 
 def plain(path: str, model, session) -> np.ndarray:
@@ -92,7 +97,7 @@ def measure(path: str, frames: list[np.ndarray], name: str, engines: list[str]) 
         for _, frame in Video(path).frames(reuse=True):
             geometry.crop(frame, area, model.input, out=room)
 
-    base, crop = cost(decoded, count), cost(cropped, count)
+    base, crop = costs(count, decoded, cropped)
     height, width = frames[0].shape[:2]
     print(f"{model.name}: {width}x{height} to {model.input[0]}x{model.input[1]}; CPU ms a frame, 1 thread")
     print(f"  decode, plain loop of cv2          {base:7.2f}")
@@ -101,9 +106,13 @@ def measure(path: str, frames: list[np.ndarray], name: str, engines: list[str]) 
         estimator = OnnxEstimator(model, engine)
         estimator.infer(frames[:1], [BOX])
         batch = estimator._feed(range(1))
-        network = cost(lambda e=estimator, b=batch: [e._run(b) for _ in range(count)], count)
-        whole = cost(lambda e=Extractor(estimator): e(Clip(path, box=BOX), Reader()), count)
-        simple = cost(lambda e=estimator: plain(path, model, lambda b: e._run(b)), count)
+        base, network, whole, simple = costs(
+            count,
+            decoded,
+            lambda e=estimator, b=batch: [e._run(b) for _ in range(count)],
+            lambda e=Extractor(estimator): e(Clip(path, box=BOX), Reader()),
+            lambda e=estimator: plain(path, model, lambda b: e._run(b)),
+        )
         print(f"  {engine}: network alone         {network:7.2f}")
         print(f"    whole extraction                 {whole:7.2f}   {whole - base - network:.2f} beyond decode and network")
         print(f"    plain argmax pipeline            {simple:7.2f}   ours costs {whole / simple:.2f} of it")
