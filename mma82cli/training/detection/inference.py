@@ -33,8 +33,8 @@ class DetectionInference(Inference):
         ]
 
     def _listed(self, found: Proposals) -> list[dict]:
-        columns = (found.segments, found.labels.tolist(), found.scores.tolist())
-        return [  # a boundary in the fewest digits that single precision needs
-            {"start": float(str(start)), "end": float(str(end)), "label": self.asked.labels.names[label], "score": score}
+        columns = (found.segments.tolist(), found.labels.tolist(), found.scores.tolist())
+        return [
+            {"start": start, "end": end, "label": self.asked.labels.names[label], "score": score}
             for (start, end), label, score in zip(*columns, strict=True)
         ]
