@@ -115,12 +115,13 @@ class Detections:
                 self.counts.append(line)
                 continue
             try:
-                self._add(line)
+                self.add(line)
             except DataError as error:
                 self.pipe.reject(line, error)
         return self
 
-    def _add(self, line: Line) -> None:
+    def add(self, line: Line) -> None:
+        """One video. Raises DataError, and then nothing was kept of it."""
         record = line.record
         name = record_id(record, self.taxonomy.id)
         key = (name, show(record["run"]) if "run" in record else "")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from mma82cli.records import DataError, is_number, record_id, show, wrong
+from mma82cli.fingerprints import Seen
+from mma82cli.records import MISSING, DataError, is_number, record_id, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
 
@@ -30,57 +31,13 @@ _TROUBLE = (_NotStraight, ValueError, TypeError, KeyError, AttributeError, struc
 
 @dataclass
 class Batch:
-    """N predictions: `labels` (N,) true ids, `scores` (N, C) (`topk` leaves -inf), `ids`, and `groups`, the values of --by."""
+    """N predictions: `labels` (N,) true ids, `scores` (N, C) (`topk` leaves -inf; the next batch overwrites them), `ids`,
+    and `groups`, the values of --by (N, or none without it)."""
 
     labels: np.ndarray
     scores: np.ndarray
     ids: list[str]
     groups: list[tuple]
-
-
-class Seen:
-    """Finds an id that was read before, at some 30 bytes an id: its fingerprint in a hash table, and its place."""
-
-    def __init__(self):
-        self._table = np.zeros(1 << 14, np.int64)  # open addressing; 0 is an empty slot
-        self._order: list[tuple[np.ndarray, np.ndarray]] = []  # fingerprints and places as they came
-
-    def find(self, keys: list, places: list[int]) -> dict[int, int]:
-        """{index into `keys`: place of the first occurrence} for the keys seen before; the others are remembered."""
-        prints = np.fromiter(map(hash, keys), np.int64, len(keys))
-        prints[prints == 0] = 1
-        first = np.unique(prints, return_index=True)[1]
-        self._make_room(len(first))
-        again = np.ones(len(keys), bool)
-        again[first] = self._add(prints[first])
-        self._order.append((prints, np.asarray(places, np.int64)))
-        return {int(i): self._place(prints[i]) for i in np.flatnonzero(again)}
-
-    def _add(self, prints: np.ndarray) -> np.ndarray:
-        """Adds fingerprints that differ from each other; True for those that were there before."""
-        mask = len(self._table) - 1
-        there = np.zeros(len(prints), bool)
-        pending = np.arange(len(prints))
-        slots = prints & mask
-        while len(pending):
-            held, mine = self._table[slots], prints[pending]
-            there[pending[held == mine]] = True
-            empty = held == 0
-            self._table[slots[empty]] = mine[empty]  # of several that want one slot the last gets it
-            left = self._table[slots] != mine
-            pending, slots = pending[left], (slots[left] + 1) & mask
-        return there
-
-    def _make_room(self, n: int) -> None:
-        held = sum(len(prints) for prints, _ in self._order)
-        if 2 * (held + n) > len(self._table):
-            self._table = np.zeros(4 * len(self._table), np.int64)
-            for prints, _ in self._order:
-                self._add(np.unique(prints))
-
-    def _place(self, wanted: int) -> int:
-        hits = ((places, np.flatnonzero(prints == wanted)) for prints, places in self._order)
-        return next(int(places[hit[0]]) for places, hit in hits if len(hit))
 
 
 class Predictions:
@@ -91,29 +48,32 @@ class Predictions:
     by        fields whose values make the groups
     truth     {id: record}, where predictions carry no truth of their own
     softmax   turns logits into probabilities (only sums need it)
+    also      collects the detections of the same records
     """
 
-    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, target="label", split=None, by=(), truth=None, softmax=False):
+    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, target="label", split=None, by=(), truth=None, softmax=False, also=None):
         self.pipe, self.taxonomy, self.target, self.split, self.by = pipe, taxonomy, target, split, tuple(by)
-        self.truth, self.softmax = truth, softmax
+        self.truth, self.softmax, self.also = truth, softmax, also
         self.other_taxonomies: set[str] = set()  # named by records, and not ours
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
-        self._scored: set[str] = set()
-        self._odd = truth is not None or softmax  # records that the straight way does not suit
+        self.scored: set[str] = set()  # ids of the truth that were met
+        self._odd = truth is not None or softmax or also is not None  # records that the straight way does not suit
         self._pack = struct.Struct(f"{len(taxonomy)}d")
         self._places: list[tuple[int, str]] = []  # (place of a file's line 0, name)
         self._seen = Seen()
+        self._runs = False  # whether an id may be that of several runs
         self._line = 0  # the last line read of the current file
 
     def batches(self) -> Iterator[Batch]:
         """The predictions in order, BATCH at a time. Raises DataError, with its place, unless bad records are skipped."""
-        rows, base = _Rows(self._pack.size), 0
+        scores, base = bytearray(BATCH * self._pack.size), 0
+        rows = _Rows(scores)
         for file, lines in self.pipe.input().by_file():
             self._places.append((base, file))
             numbered, self._line = enumerate(lines, 1), 0
             while self._fill(rows, numbered, file, base):
                 yield self._finish(rows)
-                rows = _Rows(self._pack.size)
+                rows = _Rows(scores)
             base += self._line
         if rows.keys:
             yield self._finish(rows)
@@ -158,22 +118,28 @@ class Predictions:
         try:
             record = parse(raw, number)
             if "counts" in record:
-                self.counts.append(Line(record, file, number))
+                detection = self.also is not None and record["counts"] == "detection"
+                (self.also if detection else self).counts.append(Line(record, file, number))
                 return False
+            whole = record
             record = self._joined(record)
             if self.split is not None and record.get("split") != self.split:
                 return False
-            label = self.taxonomy.id(record.get(self.target), self.target)
+            label = self.taxonomy.id(record.get(self.target, MISSING), self.target)
             scores = self.check(record)
             name, group = record_id(record, self.taxonomy.id), self._group(record)
+            if self.also is not None:
+                self.also.add(Line(whole, file, number))
         except DataError as error:
             self.pipe.reject(Line(record, file, number), error)
             return False
         self._pack.pack_into(rows.scores, len(rows.keys) * self._pack.size, *scores)
         rows.labels.append(label)
+        self._runs |= "run" in record
         rows.keys.append((name, show(record["run"])) if "run" in record else name)
         rows.places.append(place)
-        rows.groups.append(group)
+        if self.by:
+            rows.groups.append(group)
         return True
 
     def _group(self, record: dict) -> tuple:
@@ -189,13 +155,12 @@ class Predictions:
         name = record_id(record, self.taxonomy.id)
         if name not in self.truth:
             raise DataError(f"id {show(name)} is not in the truth")
-        self._scored.add(name)
+        self.scored.add(name)
         return {**record, **self.truth[name]}
 
-    def missing(self) -> list[str]:
-        """Ids of the truth that no prediction was read for."""
-        wanted = (self.truth or {}).items()
-        return [n for n, t in wanted if n not in self._scored and (self.split is None or t.get("split") == self.split)]
+    def fingerprints(self) -> np.ndarray:
+        """Of all ids (with their runs), as they came."""
+        return self._seen.all()
 
     def check(self, record: dict) -> list[float]:
         """The scores of a record, (C,) in id order; `topk` gives ranks, -inf for what it leaves out. Raises DataError."""
@@ -205,7 +170,7 @@ class Predictions:
             self.other_taxonomies.add(str(named))
         if "scores" not in record and "topk" in record:
             return self._from_topk(record["topk"])
-        scores = record.get("scores")
+        scores = record.get("scores", MISSING)
         if not isinstance(scores, list):
             raise wrong("scores", scores, f"a list of {classes} numbers")
         if len(scores) != classes:
@@ -236,9 +201,9 @@ class Predictions:
             message = f"id {show(rows.keys[index])} was given before, at {before}; ids must differ"
             self.pipe.reject(Line({"id": rows.keys[index]}, file, number), message)
         keep = np.setdiff1d(np.arange(n), list(repeated)) if repeated else slice(None)
-        kept = range(n) if not repeated else keep
-        ids = [key if type(key) is str else key[0] for key in (rows.keys[i] for i in kept)]
-        groups = [rows.groups[i] for i in kept] if self.by else [()] * len(ids)
+        keys = [rows.keys[i] for i in keep] if repeated else rows.keys
+        ids = [key if type(key) is str else key[0] for key in keys] if self._runs else keys
+        groups = [rows.groups[i] for i in keep] if repeated and self.by else rows.groups
         return Batch(np.array(rows.labels, int)[keep], scores[keep], ids, groups)
 
     def _where(self, place: int) -> tuple[str, int]:
@@ -247,10 +212,10 @@ class Predictions:
 
 
 class _Rows:
-    """A batch being filled."""
+    """A batch being filled, its numbers in a buffer that every batch uses again."""
 
-    def __init__(self, row_bytes: int):
-        self.scores = bytearray(BATCH * row_bytes)
+    def __init__(self, scores: bytearray):
+        self.scores = scores
         self.labels: list[int] = []
         self.keys: list[str | tuple[str, str]] = []  # id, or id and run
         self.places: list[int] = []
@@ -263,7 +228,7 @@ def load_truth(path: str, taxonomy: Taxonomy, target: str) -> dict[str, dict]:
     for line in pipe.lines():
         try:
             name = record_id(line.record, taxonomy.id)
-            taxonomy.id(line.record.get(target), target)
+            taxonomy.id(line.record.get(target, MISSING), target)
             if name in truth:
                 raise DataError(f"id {show(name)} was given before; ids must differ")
         except DataError as error:

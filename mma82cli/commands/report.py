@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -17,28 +17,42 @@ Format = choice("jsonl", "table", "markdown", "latex", "tsv", "plain")
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
 
 
+class Report(NamedTuple):
+    """Lines of figures, and the `choices` that change them: all but None stand in the signature, the version last."""
+
+    lines: list[dict]
+    choices: dict
+
+    @property
+    def signature(self) -> str:
+        """The choices in one word."""
+        from mma82cli import __version__
+
+        return "|".join(f"{k}:{v}" for k, v in {**self.choices, "version": __version__}.items() if v is not None)
+
+
 def write_report(pipe, lines: list[dict], choices: dict, format: str | None, tables: Callable[[list[dict]], list]) -> None:
-    """Writes lines of figures in a format (None: jsonl, on a terminal table).
+    """Writes lines of figures in a format (None: jsonl, on a terminal table); `tables` makes the tables of the lines."""
+    write_reports(pipe, [Report(lines, choices)], format, tables)
 
-    choices  what changes the figures; all but None stand in the signature, and the version stands last
-    tables   makes the tables of the lines
-    """
-    from mma82cli import __version__
 
-    signature = "|".join(f"{k}:{v}" for k, v in {**choices, "version": __version__}.items() if v is not None)
+def write_reports(pipe, reports: list[Report], format: str | None, tables: Callable[[list[dict]], list]) -> None:
+    """Writes the reports one after the other, each with its signature."""
     on_terminal = pipe.out.path is None and sys.stdout.isatty()
     format = format or ("table" if on_terminal else "jsonl")
-    if format == "jsonl":
-        for line in lines:
-            pipe.write(line | {"signature": signature})
-    elif format == "plain":
-        for line in lines:
-            if "value" in line:
-                pipe.out.write(f"{'null' if line['value'] is None else repr(line['value'])}\n".encode())
-    else:
-        from mma82cli.tables import draw
+    for i, report in enumerate(reports):
+        if format == "jsonl":
+            for line in report.lines:
+                pipe.write(line | {"signature": report.signature})
+        elif format == "plain":
+            for line in report.lines:
+                if "value" in line:
+                    pipe.out.write(f"{'null' if line['value'] is None else repr(line['value'])}\n".encode())
+        else:
+            from mma82cli.tables import draw
 
-        pipe.out.write(draw(tables(lines), format, _width(on_terminal), signature).encode())
+            drawn = draw(tables(report.lines), format, _width(on_terminal), report.signature)
+            pipe.out.write((("\n" if i else "") + drawn).encode())
 
 
 def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]], list]) -> None:

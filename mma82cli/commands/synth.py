@@ -113,7 +113,8 @@ def _make(pipe, kind, plan, known, seed, wanted, videos, processes) -> None:
     import os
     from pathlib import Path
 
-    from mma82cli.synth import crew, make
+    from mma82cli import crew
+    from mma82cli.synth import make
 
     render = {}
     if videos is not None:

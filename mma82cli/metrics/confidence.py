@@ -8,7 +8,7 @@ are a few matrix products.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,27 +18,79 @@ LEVEL = 0.95  # of every interval
 _CHUNK = 1 << 22  # weights held at a time
 
 
-@dataclass
-class Outcomes:
-    """What became of every clip: `ranked` a level, `groups` and `clusters` (values, N each), and `ids`."""
+class Codes:
+    """Any number of values as small integers, in the order in which they first came."""
 
-    ranked: dict[str, list[Ranked]] = field(default_factory=dict)
-    groups: list[tuple] = field(default_factory=list)
-    clusters: list = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
+    def __init__(self):
+        self.values: dict = {}  # value: its code
+        self.parts: list[np.ndarray] = []
+
+    def add(self, values: list) -> None:
+        """Adds N values."""
+        known = self.values
+        self.parts.append(np.array([known.setdefault(value, len(known)) for value in values], np.int32))
+
+    def absorb(self, other: Codes) -> None:
+        """Adds all that `other` has, behind."""
+        renamed = np.array([self.values.setdefault(value, len(self.values)) for value in other.values], np.int32)
+        self.parts += [renamed[part] for part in other.parts]
+
+    def codes(self) -> np.ndarray:
+        """(N,) the code of each value."""
+        return np.concatenate(self.parts) if self.parts else np.zeros(0, np.int32)
+
+    def members(self) -> Iterator[tuple[object, np.ndarray]]:
+        """(value, its rows) of each value."""
+        order = np.argsort(codes := self.codes(), kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(self.values) + 1))
+        for value, code in self.values.items():
+            yield value, order[bounds[code] : bounds[code + 1]]
+
+
+class Outcomes:
+    """What became of every clip: (N, 3) `tables` a level (true id, best-scored id, whether the truth is among the five
+    best), the `groups` and `clusters` that clips belong to, and `ids`. Clusters and ids where they are asked for."""
+
+    def __init__(self, clustered: bool = False, named: bool = False):
+        self.parts: dict[str, list[np.ndarray]] = {}
+        self.groups, self.clusters = Codes(), Codes() if clustered else None
+        self.ids: list[str] | None = [] if named else None
 
     def add(self, ranked: dict[str, Ranked], groups: list[tuple], clusters: list, ids: list[str]) -> None:
-        """Adds a batch."""
+        """Adds a batch; no `groups` where there is one, ()."""
         for level, part in ranked.items():
-            self.ranked.setdefault(level, []).append(part)
-        self.groups += groups
-        self.clusters += clusters
-        self.ids += ids
+            table = np.stack([part.truth, part.predicted, part.rank < 5], 1).astype(np.int16)
+            self.parts.setdefault(level, []).append(table)
+        self.groups.add(groups or [()] * len(ids))
+        if self.clusters is not None:
+            self.clusters.add(clusters)
+        if self.ids is not None:
+            self.ids += ids
 
-    def table(self, level: str) -> np.ndarray:
-        """(N, 3) int: true id, best-scored id, and whether the truth is among the five best."""
-        parts = [np.stack([p.truth, p.predicted, p.rank < 5], 1) for p in self.ranked[level]]
-        return np.concatenate(parts)
+    def absorb(self, other: Outcomes) -> None:
+        """Adds all clips of `other`, behind."""
+        for level, parts in other.parts.items():
+            self.parts.setdefault(level, []).extend(parts)
+        self.groups.absorb(other.groups)
+        if self.clusters is not None:
+            self.clusters.absorb(other.clusters)
+        if self.ids is not None:
+            self.ids += other.ids
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """{level: (N, 3) table} of all clips."""
+        return {level: np.concatenate(parts) for level, parts in self.parts.items()}
+
+    def units(self) -> np.ndarray | None:
+        """(N,) the cluster of each clip as a number from 0, whatever the order of input; None without clusters."""
+        return None if self.clusters is None else in_order(list(self.clusters.values))[self.clusters.codes()]
+
+
+def in_order(values: list) -> np.ndarray:
+    """(N,) the place of each of N different values when they are sorted."""
+    places = np.empty(len(values), int)
+    places[sorted(range(len(values)), key=lambda i: repr(values[i]))] = np.arange(len(values))
+    return places
 
 
 def interval(samples: np.ndarray) -> list[float]:
@@ -47,16 +99,24 @@ def interval(samples: np.ndarray) -> list[float]:
     return [float(x) for x in np.quantile(samples, [tail, 1 - tail])]
 
 
-def resample(tables: list[dict[str, np.ndarray]], sizes: dict[str, int], clusters, resamples: int, seed: int, rule: str):
+def weights(chances: np.ndarray, draws: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """(r, U) how often each of U units is drawn, `resamples` rows in all, a chunk at a time; `chances` (U,) add up to 1."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // len(chances))
+    for start in range(0, resamples, chunk):
+        yield rng.multinomial(draws, chances, size=min(chunk, resamples - start)).astype(np.float64)
+
+
+def resample(tables: list[dict[str, np.ndarray]], sizes: dict[str, int], units, resamples: int, seed: int, rule: str):
     """Metric values of every resample for each system: a list of {(metric, level): (R,)}, or None where one unit is all.
 
-    tables    a dict of (N, 3) tables a system, rows of the same clips
-    clusters  N values, or None to draw clips
+    tables  a dict of (N, 3) tables a system, rows of the same clips
+    units   (N,) numbers of the clusters to draw, or None to draw clips
     """
-    if clusters is not None:
-        units = np.unique(np.array([repr(c) for c in clusters]), return_inverse=True)[1]
-        chances = np.full(units.max() + 1, 1 / (units.max() + 1))
-        draws, rows = len(chances), slice(None)
+    if units is not None:
+        units = np.unique(units, return_inverse=True)[1]
+        draws, rows = int(units.max()) + 1, slice(None)
+        chances = np.full(draws, 1 / draws)
     else:  # clips with the same outcome are interchangeable: draw kinds of outcome by their frequency
         outcomes = np.concatenate([t for system in tables for t in system.values()], axis=1)
         _, rows, frequency = np.unique(outcomes, axis=0, return_index=True, return_counts=True)
@@ -64,19 +124,16 @@ def resample(tables: list[dict[str, np.ndarray]], sizes: dict[str, int], cluster
     if len(chances) == 1:
         return None
     margins = [{lv: _unit_margins(t[rows], units, sizes[lv]) for lv, t in system.items()} for system in tables]
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // len(chances))
     parts = []
-    for start in range(0, resamples, chunk):
-        weights = rng.multinomial(draws, chances, size=min(chunk, resamples - start)).astype(np.float64)
-        drawn = [{lv: Margins(*(weights @ m for m in part)) for lv, part in system.items()} for system in margins]
-        parts.append([values(system, rule) for system in drawn])
+    for drawn in weights(chances, draws, resamples, seed):
+        sums = [{lv: Margins(*(drawn @ m for m in part)) for lv, part in system.items()} for system in margins]
+        parts.append([values(system, rule) for system in sums])
     return [{key: np.concatenate([p[s][key] for p in parts]) for key in parts[0][s]} for s in range(len(tables))]
 
 
 def _unit_margins(table: np.ndarray, units: np.ndarray, classes: int) -> Margins:
     """Margins of every unit, (U, C) each."""
-    truth, guess, top5 = table[:, 0], table[:, 1], table[:, 2] > 0
+    truth, guess, top5 = table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2] > 0
 
     def count(labels, where):
         size = (units.max() + 1) * classes

@@ -114,6 +114,13 @@ def _grouped(numbers: np.ndarray) -> np.ndarray:
     return np.argsort(numbers.astype(np.uint16) if small else numbers, kind="stable")
 
 
+def by_label(label: np.ndarray, scores: np.ndarray, classes: int, order=None) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) rows label by label, the best first, and (C + 1,) where each label's rows begin and the last one's end."""
+    order = best_first(scores) if order is None else order
+    order = order[_grouped(label[order])]
+    return order, np.searchsorted(label[order], np.arange(classes + 1))
+
+
 def match(truth: Spans, found: Spans, tious=TIOUS, slack: float = 0.0, order=None) -> np.ndarray:
     """(N, T) the row of `truth` that each prediction takes at each tIoU, -1 for a false positive.
 
@@ -185,10 +192,7 @@ def average_precision(found: Spans, hits: np.ndarray, support: np.ndarray, order
 
     hits  (N, T) whether each prediction took a segment; support (C,) truth a label; order: `best_first` of its scores
     """
-    order = best_first(found.scores) if order is None else order
-    order = order[_grouped(found.label[order])]
-    labels = found.label[order]
-    bounds = np.searchsorted(labels, np.arange(len(support) + 1))
+    order, bounds = by_label(found.label, found.scores, len(support), order)
     hits = hits[order]
     taken = np.flatnonzero(hits.any(1))
     result = np.full((len(support), hits.shape[1]), np.nan)

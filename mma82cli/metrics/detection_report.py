@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.metrics import detection
+from mma82cli.metrics import confidence, detection
 from mma82cli.metrics.detection import Spans
 from mma82cli.metrics.tally import must_agree
 from mma82cli.records import DataError, show
@@ -54,8 +54,9 @@ class MatchTally:
         self.parts: dict[str, list[Matched]] = {level: [] for level in levels}
         self.keys: list[tuple] = []  # (id, run) of each video
         self.groups: list[tuple] = []
+        self.clusters: list = []  # what each video is drawn with; none: a video alone
 
-    def add(self, keys: list[tuple], groups: list[tuple], levels: dict[str, Matched]) -> None:
+    def add(self, keys: list[tuple], groups: list[tuple], levels: dict[str, Matched], clusters: list = ()) -> None:
         """Adds videos, numbered from 0 in each of `levels`. Raises DataError where one is there already."""
         base = len(self.keys)
         for level, part in levels.items():
@@ -63,6 +64,7 @@ class MatchTally:
             self.parts[level].append(moved)
         self.keys += keys
         self.groups += groups
+        self.clusters += clusters
 
     def finish(self) -> None:
         """Puts the videos in the order of their ids, so that nothing depends on the order of input. Raises DataError where
@@ -80,6 +82,15 @@ class MatchTally:
             self.parts[level] = [whole if order == list(range(len(order))) else whole.in_order(rank)]
         self.keys = [self.keys[i] for i in order]
         self.groups = [self.groups[i] for i in order]
+        self.clusters = [self.clusters[i] for i in order] if self.clusters else []
+
+    def units(self) -> np.ndarray:
+        """(V,) the number of the unit that each video is drawn with."""
+        if not self.clusters:
+            return np.arange(len(self.keys))
+        different = list(dict.fromkeys(self.clusters))
+        numbers = dict(zip(different, confidence.in_order(different).tolist(), strict=True))
+        return np.array([numbers[value] for value in self.clusters])
 
     def level(self, name: str) -> Matched:
         """All videos at one level."""

@@ -92,16 +92,23 @@ def rank(truth: np.ndarray, scores: np.ndarray) -> Ranked:
     """Where the true label stands among all: `truth` (N,) ids, `scores` (N, C), any monotone scale.
 
     The rank is the number of labels that beat the truth; a label with an equal score beats it if its id is lower.
-    Counting needs no sort: 4x the speed of argpartition, and exact about ties.
+    Counting needs no sort, and is exact about ties.
     """
     classes = scores.shape[1]
     own = scores[np.arange(len(truth)), truth][:, None]  # (N, 1)
-    higher = (scores > own).sum(1)
-    equal = scores == own  # (N, C)
-    before = equal & (np.arange(classes) < truth[:, None])
+    higher, equal = _count(scores > own), scores == own
+    places, tied = higher.copy(), _count(equal) > 1
+    shared = np.flatnonzero(tied)  # few
+    places[shared] += _count(equal[shared] & (np.arange(classes) < truth[shared, None]))
     left_out = np.isneginf(own[:, 0])
-    unknown = left_out & (higher < min(5, classes - 1))
-    return Ranked(truth, scores.argmax(1), higher + before.sum(1), (equal.sum(1) > 1) & ~left_out, unknown)
+    return Ranked(truth, scores.argmax(1), places, tied & ~left_out, left_out & (higher < min(5, classes - 1)))
+
+
+def _count(mask: np.ndarray) -> np.ndarray:
+    """(N,) how many are true in each row of `mask` (N, C)."""
+    if mask.shape[1] > 255:
+        return mask.sum(1)
+    return np.einsum("nc->n", mask.view(np.uint8)).astype(int)  # adds bytes: half the time of a sum
 
 
 def rank_bodies(truth: np.ndarray, scores: np.ndarray, body: np.ndarray, rule: str = "max") -> Ranked:

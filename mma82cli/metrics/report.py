@@ -50,13 +50,12 @@ def confusion_lines(tally: Tally, levels: list[str]) -> Iterator[dict]:
 
 def add_intervals(lines: list[dict], tally: Tally, mine: Outcomes, resamples: int, seed: int, rule: str) -> int:
     """Adds `ci`, [lo, hi] or null where one unit is all there is. Returns how many groups were so."""
-    degenerate = 0
-    for group, rows in _members(mine.groups).items():
-        tables = {level: mine.table(level)[rows] for level in mine.ranked}
-        clusters = [mine.clusters[i] for i in rows] if mine.clusters else None
-        drawn = confidence.resample([tables], tally.sizes, clusters, resamples, seed, rule)
+    degenerate, tables, units = 0, mine.tables(), mine.units()
+    for group, rows in mine.groups.members():
+        part = {level: table[rows] for level, table in tables.items()}
+        drawn = confidence.resample([part], tally.sizes, _of(units, rows), resamples, seed, rule)
         degenerate += drawn is None
-        for line in _of_group(lines, tally.by, group):
+        for line in of_group(lines, tally.by, group):
             line["ci"] = confidence.interval(drawn[0][line["metric"], line["level"]]) if drawn else None
     return degenerate
 
@@ -65,47 +64,49 @@ def add_comparison(lines: list[dict], tally: Tally, mine: Outcomes, other: Outco
     """Adds `other` (its value on the same clips), `delta` (this system less the other), `delta_ci`, `p` (paired
     bootstrap), and to top1 `mcnemar` (exact p). Raises DataError where the systems' ids differ."""
     order = aligned(mine.ids, other.ids)
-    for group, rows in _members(mine.groups).items():
-        tables = [{lv: mine.table(lv)[rows] for lv in mine.ranked}, {lv: other.table(lv)[order[rows]] for lv in mine.ranked}]
-        clusters = [mine.clusters[i] for i in rows] if mine.clusters else None
-        drawn = confidence.resample(tables, tally.sizes, clusters, resamples, seed, rule)
-        theirs = values({lv: _margins(t, tally.sizes[lv]) for lv, t in tables[1].items()}, rule)
-        for line in _of_group(lines, tally.by, group):
+    ours, units = mine.tables(), mine.units()
+    theirs = {level: table[order] for level, table in other.tables().items()}
+    for group, rows in mine.groups.members():
+        tables = [{level: table[rows] for level, table in system.items()} for system in (ours, theirs)]
+        drawn = confidence.resample(tables, tally.sizes, _of(units, rows), resamples, seed, rule)
+        values_there = values({lv: _margins(t, tally.sizes[lv]) for lv, t in tables[1].items()}, rule)
+        for line in of_group(lines, tally.by, group):
             key = line["metric"], line["level"]
-            line["other"] = float(theirs[key])
-            line["delta"] = line["value"] - line["other"]
-            samples = drawn[0][key] - drawn[1][key] if drawn else None
-            line["delta_ci"] = None if samples is None else confidence.interval(samples)
-            line["p"] = None if samples is None else confidence.p_value(line["delta"], samples)
+            compare(line, float(values_there[key]), drawn and drawn[0][key] - drawn[1][key])
             if line["metric"] == "top1":
                 right = [t[line["level"]][:, 0] == t[line["level"]][:, 1] for t in tables]
                 line["mcnemar"] = confidence.mcnemar(*right)
 
 
-def aligned(mine: list[str], other: list[str]) -> np.ndarray:
+def compare(line: dict, other: float, samples: np.ndarray | None) -> None:
+    """Adds `other`, `delta`, `delta_ci` and `p` to a line; `samples` (R,) are resampled deltas, None where there are none."""
+    line["other"], line["delta"] = other, line["value"] - other
+    line["delta_ci"] = None if samples is None else confidence.interval(samples)
+    line["p"] = None if samples is None else confidence.p_value(line["delta"], samples)
+
+
+def aligned(mine: list, other: list, what: str = "clips") -> np.ndarray:
     """(N,) the place in `other` of each id of `mine`. Raises DataError naming an id that only one of them has."""
     places = {name: i for i, name in enumerate(other)}
     lost = [name for name in mine if name not in places]
     extra = set(other).difference(mine) if not lost and len(other) != len(mine) else ()
     if lost or extra:
         side, names = ("only in the first", lost) if lost else ("only in the other", sorted(extra))
-        raise DataError(f"the systems differ in their clips: {len(names)} {side}, such as {show(names[0])}")
-    return np.array([places[name] for name in mine])
+        raise DataError(f"the systems differ in their {what}: {len(names)} {side}, such as {show(names[0])}")
+    return np.array([places[name] for name in mine], int)
 
 
 def _margins(table: np.ndarray, classes: int) -> recognition.Margins:
-    ranked = recognition.Ranked(table[:, 0], table[:, 1], np.where(table[:, 2], 0, 5), np.zeros(0), np.zeros(0))
-    return ranked.counts(classes).margins
+    truth, guess, top5 = table[:, 0].astype(int), table[:, 1].astype(int), np.where(table[:, 2], 0, 5)
+    return recognition.Ranked(truth, guess, top5, np.zeros(0), np.zeros(0)).counts(classes).margins
 
 
-def _members(groups: list[tuple]) -> dict[tuple, np.ndarray]:
-    members: dict[tuple, list[int]] = {}
-    for i, group in enumerate(groups):
-        members.setdefault(group, []).append(i)
-    return {group: np.array(rows) for group, rows in members.items()}
+def _of(units: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if units is None else units[rows]
 
 
-def _of_group(lines: list[dict], by: tuple, group: tuple) -> Iterator[dict]:
+def of_group(lines: list[dict], by: tuple, group: tuple) -> Iterator[dict]:
+    """The lines whose fields `by` have the values of the group."""
     return (line for line in lines if tuple(line[field] for field in by) == group)
 
 

@@ -38,14 +38,21 @@ class Tally:
         return ranked
 
     def add(self, ranked: dict[str, Ranked], groups: list[tuple]) -> None:
-        """Counts a batch; `groups` has N entries."""
-        members: dict[tuple, list[int]] = {}
+        """Counts a batch; `groups` has N entries, or none without `by`."""
+        members: dict[tuple, list[int]] = {} if self.by else {(): []}
         for i, group in enumerate(groups):
             members.setdefault(group, []).append(i)
         for group, where in members.items():
             sums = self._sums(group)
             for level, part in ranked.items():
                 sums[level] += part.counts(self.sizes[level], where if len(members) > 1 else slice(None))
+
+    def absorb(self, other: Tally) -> None:
+        """Adds the counts of another tally of the same levels."""
+        for group, levels in other.groups.items():
+            sums = self._sums(group)
+            for level, counts in levels.items():
+                sums[level] += counts
 
     def _sums(self, group: tuple) -> dict[str, Counts]:
         return self.groups.setdefault(group, {level: Counts.empty(size) for level, size in self.sizes.items()})

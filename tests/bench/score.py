@@ -27,7 +27,7 @@ def write_predictions(path: str, n: int, classes: int = 82) -> None:
 
 
 def cost(command: list[str]) -> tuple[float, float]:
-    """CPU seconds and peak MiB of a process."""
+    """CPU seconds of a process and its children, and the peak MiB of the largest."""
     pid = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
     _, status, used = os.wait4(pid, 0)
     assert status == 0, command
@@ -43,6 +43,7 @@ def main() -> None:
         commands = {
             "orjson.loads loop": [sys.executable, "-c", LOOP, path],
             "mma82 score": [str(MMA82), "score", "-q", path],
+            "mma82 score --jobs 2": [str(MMA82), "score", "-q", "--jobs", "2", path],
             "mma82 score --ci 1000 --cluster subject": [str(MMA82), "score", "-q", "--ci", "1000", "--cluster", "subject", path],
         }
         runs = {name: [] for name in commands}

@@ -1,5 +1,6 @@
 """`mma82 score` as its users call it."""
 
+import gzip
 import json
 import random
 import subprocess
@@ -66,6 +67,45 @@ def test_split_filter_pipe(tmp_path):
     pipe = f"split -n l/4 --filter '{ROOT}/bin/mma82 score --counts' p.jsonl | {ROOT}/bin/mma82 score"
     merged = subprocess.run(["sh", "-c", pipe], cwd=tmp_path, capture_output=True, check=True).stdout
     assert merged == subprocess.run([ROOT / "bin/mma82", "score", "p.jsonl"], cwd=tmp_path, capture_output=True).stdout
+
+
+def test_several_processes_write_the_same_bytes(run, tmp_path):
+    rows = [dict(r, subject=f"s{i % 7}") for i, r in enumerate(preds(230))]
+    data = as_lines(rows)
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf" + data[: len(data) // 2].rsplit(b"\n", 1)[0])  # no last newline
+    (tmp_path / "b").write_bytes(data[len((tmp_path / "a").read_bytes()) - 2 :])
+    (tmp_path / "whole").write_bytes(data)
+    (tmp_path / "other").write_bytes(as_lines(dict(r, scores=r["scores"][::-1]) for r in rows))
+    (tmp_path / "zipped").write_bytes(gzip.compress(data))
+    truth = as_lines({k: v for k, v in r.items() if k != "scores"} for r in rows)
+    (tmp_path / "truth").write_bytes(truth)
+    every = [(2, ["whole"]), (3, ["a", "b"]), (2, ["zipped"]), (5, ["whole"])]
+    clustered, compared = ["--ci", 20, "--cluster", "subject"], ["--compare", "other", "--metric", "top1", "--by", "domain"]
+    for options, ways in (([], every), (["--counts", "--truth", "truth"], every[:1]), (["--items"], every[:1]),
+                          (clustered, every[:2]), (compared, every[:1])):  # fmt: skip
+        wanted = run("score", *options, "whole", cwd=tmp_path)
+        assert wanted.code == 0 and wanted.out
+        for jobs, files in ways:
+            got = run("score", *options, "--jobs", jobs, *files, cwd=tmp_path)
+            assert (got.out, got.err) == (wanted.out, wanted.err)
+    with open(tmp_path / "whole", "rb", buffering=0) as opened:  # standard input that can be read from the middle, and is
+        opened.readline()
+        command = [ROOT / "bin/mma82", "score", "--jobs", "2"]
+        seeking = subprocess.run(command, stdin=opened, capture_output=True, check=True).stdout.decode()
+    assert seeking == run("score", stdin=rows[1:]).out
+
+
+TWICE = '{"id":"c3","label":0,"topk":[[0,1]]}'
+
+
+@pytest.mark.parametrize("place,line", [(40, "{"), (150, '{"id":"c149"}'), (170, TWICE), (99, "\ufeff" + TWICE)])
+def test_several_processes_find_the_same_faults(run, tmp_path, place, line):
+    lines = as_lines(preds(200)).splitlines(keepends=True)
+    lines[place] = line.encode() + b"\n"
+    (tmp_path / "p").write_bytes(b"".join(lines))
+    for options in ([], ["--on-error", "skip"]):
+        one, two = (run("score", *options, "--jobs", jobs, "p", cwd=tmp_path) for jobs in (1, 2))
+        assert one.code == 1 and f"p:{place + 1}" in one.err and (one.out, one.err, one.code) == (two.out, two.err, two.code)
 
 
 def test_per_class_and_confusion_and_items(run):

@@ -145,10 +145,67 @@ def test_what_is_missing_is_named(run):
     assert "no segments in the truth" in run("score", stdin=[dict(r, segments=[]) for r in videos(2)]).err
 
 
-@pytest.mark.parametrize("options", [["--ci", "10"], ["--compare", "x"], ["--items"], ["--tiou", "0"], ["--metric", "top1"]])
+WRONG = [["--confusion"], ["--items"], ["--tiou", "0"], ["--ci", "9", "--mean-over", "domain"], ["--compare", "x", "--counts"]]
+
+
+@pytest.mark.parametrize("options", WRONG)
 def test_what_map_does_not_do_is_wrong_usage(run, options):
     result = run("score", "--metric", "map", *options, stdin=videos(2))
     assert result.code == 2 and result.out == "" and result.err.count("\n") == 1
+
+
+def test_intervals_are_of_videos_drawn_again(run):
+    rows = [dict(r, subject=f"s{i // 2}") for i, r in enumerate(videos(12))]
+    result = run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=rows)
+    assert result.out == run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=rows[::-1]).out
+    assert "bootstrap:300|cluster:video|seed:0" in result.records[0]["signature"]
+    for line in result.records:
+        low, high = line["ci"]
+        assert 0 <= low < line["value"] < high <= 1
+    by_counts = run("score", "--tiou", "0.3,0.6", "--counts", stdin=rows).out
+    assert run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=by_counts).out == result.out
+    subjects = run("score", "--ci", 300, "--tiou", "0.3,0.6", "--cluster", "subject", stdin=rows)
+    assert [x["value"] for x in subjects.records] == [x["value"] for x in result.records] and subjects.out != result.out
+    refused = run("score", "--ci", 9, "--tiou", "0.3,0.6", "--cluster", "subject", stdin=by_counts)
+    assert refused.code == 1 and "<stdin>:1: counts do not say their subject" in refused.err
+    alone = run("score", "--ci", 9, "--cluster", "subject", stdin=[dict(r, subject="s") for r in rows])
+    assert {x["ci"] for x in alone.records} == {None} and "no interval" in alone.err
+
+
+def test_detectors_are_compared_video_by_video(run, tmp_path):
+    rows = videos(10)
+    (tmp_path / "same").write_bytes(as_lines(rows[::-1]))
+    for line in run("score", "--compare", tmp_path / "same", "--by", "domain", stdin=rows).records:
+        assert (line["delta"], line["p"], line["delta_ci"]) == (0, 1, [0, 0])
+    late = [{**p, "start": p["start"] + 1.5, "end": p["end"] + 1.5} for r in rows for p in r["predictions"]]
+    size = len(rows[0]["predictions"])
+    worse = [dict(r, predictions=late[i * size : (i + 1) * size]) for i, r in enumerate(rows)]
+    (tmp_path / "worse").write_bytes(as_lines(worse))
+    options = ("--tiou", "0.5", "--level", "action")
+    line = run("score", *options, "--compare", tmp_path / "worse", stdin=rows).records[0]
+    assert line["other"] == run("score", *options, stdin=worse).records[0]["value"]
+    assert line["delta"] == line["value"] - line["other"] > 0 and line["p"] < 0.01 and line["delta_ci"][0] > 0
+    lost = run("score", "--compare", tmp_path / "same", stdin=rows[1:])
+    assert lost.code == 1 and "differ in their videos: 1 only in the other, such as \"v0\"" in lost.err
+
+
+def test_records_with_both_are_scored_as_both(run):
+    rows = [dict(r, label=3, scores=[0.0, 0.1, 0.2, 0.3 + i % 2, 0.4] + [0.0] * 77) for i, r in enumerate(videos(6))]
+    both = run("score", "--by", "domain", stdin=rows)
+    named = (["--metric", "map"], ["--metric", "top1", "--metric", "mca"])
+    apart = [run("score", "--by", "domain", *metrics, stdin=rows) for metrics in named]
+    kinds = [[x for x in both.records if (x["metric"] == "map") == is_map] for is_map in (True, False)]
+    assert kinds[0] == apart[0].records and [x for x in kinds[1] if x["metric"] in ("top1", "mca")] == apart[1].records
+    shards = "".join(run("score", "--by", "domain", "--counts", stdin=rows[i::2]).out for i in range(2))
+    assert run("score", "--by", "domain", stdin=shards).out == both.out
+    named = run("score", "--metric", "map", "--metric", "top1", "--format", "plain", stdin=rows).out.split()
+    assert len(named) == 2 + 30
+    for missing, message in (("predictions", "field 'predictions' is missing"), ("scores", "field 'scores' is missing")):
+        broken = [*rows[:3], {k: v for k, v in rows[3].items() if k != missing}]
+        bad = run("score", stdin=broken)
+        assert bad.code == 1 and bad.out == "" and f"<stdin>:4: {message}" in bad.err
+        skipped = run("score", "--on-error", "skip", stdin=broken)
+        assert skipped.out == run("score", stdin=rows[:3]).out and skipped.err.count("<stdin>:4") == 1
 
 
 def test_empty_segments_are_counted_once(run):

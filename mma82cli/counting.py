@@ -1,0 +1,101 @@
+"""Predictions of clips counted: by one process as they come, or by several from parts of a file, to the same counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mma82cli import crew
+from mma82cli.fingerprints import differ
+from mma82cli.metrics.confidence import Outcomes
+from mma82cli.metrics.tally import Tally
+from mma82cli.predictions import Predictions
+from mma82cli.records import DataError
+from mma82cli.shares import Part, Piece
+from mma82cli.stream import Line, Pipe
+from mma82cli.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Counting:
+    """How predictions are counted: the same for every part, and for the system that another one is compared with.
+
+    by, cluster    fields whose values make groups, and the units to resample
+    body_rule      how actions score their body group; None: no level of groups
+    outcomes, ids  keep what becomes of each clip, and its id
+    """
+
+    taxonomy: Taxonomy
+    target: str = "label"
+    split: str | None = None
+    by: tuple[str, ...] = ()
+    cluster: str | None = None
+    body_rule: str | None = "max"
+    truth: dict[str, dict] | None = None
+    outcomes: bool = False
+    ids: bool = False
+
+
+@dataclass
+class Counted:
+    """Clips counted. `lines` are counts met on the way, `missing` ids of the truth that have no prediction."""
+
+    tally: Tally
+    outcomes: Outcomes | None
+    prints: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    other_taxonomies: set[str] = field(default_factory=set)
+    scored: set[str] = field(default_factory=set)
+    lines: list[Line] = field(default_factory=list)
+
+    def absorb(self, other: Counted) -> None:
+        """Adds the clips of another part, behind."""
+        self.tally.absorb(other.tally)
+        if self.outcomes is not None:
+            self.outcomes.absorb(other.outcomes)
+        self.prints = np.concatenate([self.prints, other.prints])
+        self.other_taxonomies |= other.other_taxonomies
+        self.scored |= other.scored
+
+
+def count(how: Counting, pipe: Pipe, each=None, also=None) -> Counted:
+    """Counts every prediction of a pipe; `each(batch, ranked, groups)` is told of them; `also` collects
+    the detections of the same records."""
+    tally = Tally(how.taxonomy, how.by, how.body_rule)
+    outcomes = Outcomes(how.cluster is not None, how.ids) if how.outcomes else None
+    fields = [*how.by, *([how.cluster] if how.cluster else ())]
+    reader = Predictions(pipe, how.taxonomy, how.target, how.split, fields, how.truth, tally.body_rule == "sum", also)
+    for batch in reader.batches():
+        groups = [group[:-1] for group in batch.groups] if how.cluster else batch.groups
+        ranked = tally.rank(batch.labels, batch.scores)
+        tally.add(ranked, groups)
+        if outcomes is not None:
+            outcomes.add(ranked, groups, [g[-1] for g in batch.groups] if how.cluster else [], batch.ids)
+        if each is not None:
+            each(batch, ranked, groups)
+    return Counted(tally, outcomes, reader.fingerprints(), reader.other_taxonomies, reader.scored, reader.counts)
+
+
+def count_parts(how: Counting, parts: list[list[Piece]]) -> Counted | None:
+    """Counts the parts of files, a process each. None where one met anything but good predictions, or an id comes twice:
+    who reads all in order can say which line is to blame."""
+    whole = None
+    for part in crew.run(_count_part, [(how, part) for part in parts], len(parts)):
+        if part is None:
+            return None
+        if whole is None:
+            whole = part
+        else:
+            whole.absorb(part)
+    return whole if whole is not None and differ(whole.prints) else None
+
+
+def _count_part(job: tuple[Counting, list[Piece]]) -> Counted | None:
+    how, pieces = job
+    pipe = Pipe("score", quiet=True)
+    pipe.input = lambda: Part(pieces)
+    try:
+        counted = count(how, pipe)
+    except (DataError, OSError):
+        return None
+    return None if counted.lines else counted
