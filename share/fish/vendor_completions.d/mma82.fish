@@ -198,6 +198,7 @@ complete -c mma82 -n '__mma82_command score' -l counts -d 'mergeable counts inst
 complete -c mma82 -n '__mma82_command score' -l evaluator -x -a 'opentad activitynet mac' -d 'whose map'
 complete -c mma82 -n '__mma82_command score' -l tiou -x -d 'thresholds of map'
 complete -c mma82 -n '__mma82_command score' -l body-suppress -x -a 'gauss linear hard' -d 'once more on groups'
+complete -c mma82 -n '__mma82_command score' -l jobs -x -d 'processes, where FILEs are plain files of clips'
 complete -c mma82 -n '__mma82_command score' -l format -x -a 'jsonl table markdown latex tsv plain' -d 'jsonl; on a terminal: table'
 complete -c mma82 -n '__mma82_command score' -l seed -x -d 'seed of everything random'
 complete -c mma82 -n '__mma82_command score' -s o -l output -r -F -d 'write here, atomically'
