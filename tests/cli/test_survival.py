@@ -1,0 +1,98 @@
+"""What befalls long runs: killed, out of disk, a video gone, a process of several dead. The last checkpoint stands."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, as_lines
+from test_rgb import TINY as TINY_RGB
+from test_rgb import films  # noqa: F401 (a fixture)
+from test_train_rec import FILES, LABELS, QUICK, TINY, skeletons, write_taxonomy
+
+LONG = ["--set", "epochs=5000"]
+
+
+@pytest.fixture(scope="module")
+def taxonomy(tmp_path_factory):
+    return write_taxonomy(tmp_path_factory.mktemp("t") / "three.json", LABELS)
+
+
+@contextmanager
+def begun(folder, records, *options):
+    """A run on `records` whose first epoch is done; ended at the latest when the block is left."""
+    command = [ROOT / "bin" / "mma82", "train-rec", "--out", folder, *options]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(list(map(str, command)), **pipes, env={**os.environ, **QUICK}) as job:
+        try:
+            job.stdin.write(as_lines(records))
+            job.stdin.close()
+            assert json.loads(job.stdout.readline())["epoch"] == 1
+            yield job
+        finally:
+            job.kill()
+
+
+def assert_stopped(job, folder, *said: str) -> None:
+    """One line about it, status 1, whole lines on stdout, whole checkpoints and nothing else in the folder."""
+    from safetensors.torch import load_file
+
+    lines, told = job.stdout.read().decode(), job.stderr.read().decode().splitlines()
+    assert job.wait(60) == 1 and all(word in told[-1] for word in said), told
+    assert told[-1].startswith("mma82 train-rec: ") and sum("mma82 train-rec: " in line for line in told) == len(told)
+    assert all(json.loads(line)["epoch"] > 1 for line in lines.splitlines())
+    assert sorted(os.listdir(folder)) == FILES
+    assert load_file(folder / "last.state.safetensors") and load_file(folder / "best.safetensors")
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(run, taxonomy, tmp_path):
+    options = ["--recipe", "posec3d-tiny", "--taxonomy", taxonomy, *TINY, "--set", "epochs=4", "--deterministic"]
+    whole = run("train-rec", "--out", tmp_path / "whole", *options, stdin=skeletons(), env=QUICK)
+    with begun(tmp_path / "killed", skeletons(), *options) as job:
+        job.send_signal(signal.SIGKILL)
+        job.wait(60)
+    rest = run("train-rec", "--out", tmp_path / "killed", *options, "--resume", stdin=skeletons(), env=QUICK)
+    assert whole.code == rest.code == 0, rest.err
+    for name in FILES:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_full_disk_ends_a_run_and_leaves_the_last_checkpoint(taxonomy, tmp_path):
+    with begun(tmp_path, skeletons(), "--recipe", "posec3d-tiny", "--taxonomy", taxonomy, *TINY, *LONG) as job:
+        resource.prlimit(job.pid, resource.RLIMIT_FSIZE, (5000, 5000))  # as good as no room: a checkpoint needs more
+        assert_stopped(job, tmp_path, "safetensors: File too large; the last complete checkpoint stands")
+
+
+def test_a_video_that_is_taken_away_ends_a_run(films, tmp_path):  # noqa: F811
+    folder, records = films
+    kept = tmp_path / "videos"
+    kept.mkdir()
+    for record in records:
+        os.link(folder / record["video"], kept / record["video"])
+    options = ["--recipe", "gc-tsm-tiny", *TINY_RGB, *LONG, "--taxonomy", folder / "taxonomy.json", "--root", kept]
+    with begun(tmp_path / "run", records, *options) as job:
+        os.unlink(kept / "4.mp4")
+        assert_stopped(job, tmp_path / "run", f"{kept}/4.mp4", "No such file")
+
+
+def test_a_dead_process_ends_all_of_them(taxonomy, tmp_path):
+    (tmp_path / "clips.jsonl").write_bytes(as_lines(skeletons()))
+    command = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2", "-m", "mma82cli", "train-rec"]
+    command += ["--out", tmp_path / "run", "--recipe", "posec3d-tiny", "--taxonomy", taxonomy, *TINY, *LONG, "clips.jsonl"]
+    env = {**os.environ, **QUICK, "PYTHONPATH": str(ROOT)}
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(list(map(str, command)), **pipes, env=env, cwd=tmp_path) as job:
+        assert json.loads(job.stdout.readline())["epoch"] == 1
+        children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+        silent = [pid for pid in children if b"\0LOCAL_RANK=1\0" in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()]
+        start = time.monotonic()
+        os.kill(int(silent[0]), signal.SIGKILL)
+        job.communicate(timeout=90)
+        assert job.returncode != 0 and time.monotonic() - start < 80
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
