@@ -24,6 +24,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "score": ("score", "every metric of the benchmark from predictions"),
     "emotion-tree": ("emotion_tree", "which micro-actions set an emotion apart"),
     "emotion-mlp": ("emotion_mlp", "what the actions that set emotions apart are worth to a network"),
+    "fuse": ("fuse", "what several models say of a clip made one"),
     "labels": ("labels", "print a taxonomy, a label a line"),
     "validate": ("validate", "every fault of records, with its line"),
     "stats": ("stats", "what records amount to: the paper's Tables I, II, V and Fig. 3"),

@@ -21,6 +21,10 @@ EMOTIONS = [
     {"id": f"e{i}", "subject": f"s{i % 6}", "emotion": ("happy", "neutral")[i % 2], "actions": ["Nodding", "Waving"][i % 2 :]}
     for i in range(24)
 ]
+FACES = [
+    {**STRANGE, **clip, "split": ("val", "test")[i // 2 % 2], "face": {"labels": ["happy", "sad"], "logits": [i % 2, 0.5]}}
+    for i, clip in enumerate(EMOTIONS)
+]
 FIGURES = [{"metric": "top1", "level": "action", "domain": d, "value": 0.5, "n": 2} for d in ("street", "laboratory")]
 
 SMALL = ("epochs=1", "size=32", "dim=32", "depth=1")
@@ -62,6 +66,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
         "score": Sample(records=as_lines(TOPK)),
         "emotion-tree": Sample(records=as_lines(EMOTIONS)),
         "emotion-mlp": Sample(("--classes", "8", "--repeats", "2", "--permutations", "1", "--epochs", "5"), as_lines(EMOTIONS)),
+        "fuse": Sample(("--taxonomy", "emotion8", "--target", "emotion"), as_lines(FACES)),
         "labels": Sample(),
         "validate": Sample(records=as_lines([{**SEGMENTS[0], "end": 0.5}])),
         "stats": Sample(records=as_lines(SEGMENTS)),

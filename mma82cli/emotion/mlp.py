@@ -39,9 +39,14 @@ class Part(NamedTuple):
     weight: Tensor
 
 
-def part(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Part:
-    """A Part of arrays."""
-    return Part(torch.from_numpy(x).float(), torch.from_numpy(y).long(), torch.from_numpy(weight).float())
+def padded(x: list[np.ndarray], y: list[np.ndarray]) -> Part:
+    """A Part of M arrays x[m] (n_m, D) and y[m] (n_m,)."""
+    size = max(1, max(map(len, x)))
+    inputs, truth, weight = torch.zeros(len(x), size, x[0].shape[1]), torch.zeros(len(x), size).long(), torch.zeros(len(x), size)
+    for m, (mine, ids) in enumerate(zip(x, y, strict=True)):
+        inputs[m, : len(mine)], truth[m, : len(mine)] = torch.from_numpy(mine), torch.from_numpy(ids)
+        weight[m, : len(mine)] = 1
+    return Part(inputs, truth, weight)
 
 
 class Networks(NamedTuple):

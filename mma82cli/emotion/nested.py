@@ -101,13 +101,8 @@ def attempt(table: Table, parts: list[Parts], plan: Plan, recipe, seed: int, ask
 
     def batch(rows: list[np.ndarray]) -> mlp.Part:
         """The rows of each fold, under all conditions."""
-        size = max(1, max(map(len, rows)))
-        x = np.zeros((len(rows), len(CONDITIONS), size, table.counts.shape[1]), np.float32)
-        truth, weight = np.zeros((2, *x.shape[:3]), np.float32)
-        for f, (mine, (features, _)) in enumerate(zip(rows, seen, strict=True)):
-            x[f, :, : len(mine)] = features[:, mine]
-            truth[f, :, : len(mine)], weight[f, :, : len(mine)] = y[mine], 1
-        return mlp.part(*(a.reshape(-1, *a.shape[2:]) for a in (x, truth, weight)))
+        pairs = [(mine, features[c]) for mine, (features, _) in zip(rows, seen, strict=True) for c in range(len(CONDITIONS))]
+        return mlp.padded([features[mine] for mine, features in pairs], [y[mine] for mine, _ in pairs])
 
     classed = y >= 0
     asked = [np.flatnonzero(classed & (p.test | p.val if ask_val else p.test)) for p in parts]
