@@ -14,6 +14,7 @@ from mma82cli.records import DataError
 
 Kind = one_of("auto", *KINDS)
 WIDTH = max(map(len, KINDS)) + 2
+UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what damaged lines make of drawing
 
 EXAMPLE = """
 mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
@@ -50,5 +51,9 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
         module = import_module(f"mma82cli.plots.{KINDS[name][0]}")
         with_file = getattr(module, "WITH_FILE", False)
         records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
-        for path in module.draw(records, out, Options(root, tuple(ids or ()))):
+        try:
+            paths = module.draw(records, out, Options(root, tuple(ids or ())))
+        except UNFIT as error:
+            raise DataError(f"{name}: lines unlike those that it is drawn from ({type(error).__name__}: {error})") from error
+        for path in paths:
             pipe.write({"figure": path})
