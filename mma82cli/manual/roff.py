@@ -8,6 +8,7 @@ CODE = re.compile(r"`([^`]+)`")
 OPTION = re.compile(r"(?<![\w\-/`])(--?[a-zA-Z][\w-]*)")
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 SENTENCE = re.compile(r"[.?!]([\"')\]*]|\\fP)*$")
+WIDER = re.compile(r"[^\x00-\x7f]")  # which mandoc reads as \[uXXXX]
 WIDE = 78  # bytes of a line, with room for what shields its end
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
 
@@ -42,7 +43,7 @@ def folded(text: str) -> str:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines[-1] else safe(word)
-        if len(longer.encode()) < WIDE:
+        if len(longer.encode("ascii", "backslashreplace")) + 2 * len(WIDER.findall(longer)) < WIDE:
             lines[-1] = longer
         else:
             lines.append(safe(word))

@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
-import numpy as np  # noqa: E402
-import orjson  # noqa: E402
-from score import MMA82, cost, write_predictions  # noqa: E402
+import numpy as np
+import orjson
+from score import MMA82, cost, write_predictions
 
 ROUNDS, FRAMES = 3, 90
 
@@ -58,7 +58,7 @@ def reading(folder: str) -> None:
     print(f"passing over another shard's clip   {1e6 * shard:8.1f} us")
     few, many = write(f"{folder}/few", skeletons(20)), write(f"{folder}/many", skeletons(1020))
     data = Path(many).read_bytes()
-    print(f"skeletons of {FRAMES} frames              {len(data) / 1020:8.0f} bytes, {len(gzip.compress(data)) / 1020:.0f} zipped")
+    print(f"skeletons of {FRAMES} frames {len(data) / 1020:21.0f} bytes, {len(gzip.compress(data)) / 1020:.0f} zipped")
     print(f"make-splits over a skeleton         {1e6 * beyond('make-splits -q', few, many, 1000):8.1f} us")
 
 
