@@ -18,7 +18,7 @@ KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, wo
     "violin": ("violin", "table signature", "how long instances are, by body group, from `stats` (Fig. 3)"),
     "classes": ("classes", "table signature", "instances of every label, from `stats` (Fig. 3)"),
     "curves": ("curves", "epoch loss", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
-    "overlay": ("overlay", "keypoints", "clips with the skeleton, what moves and where to, from `extract-skeleton` (Fig. 4)"),
+    "overlay": ("overlay", "keypoints", "skeletons over clips (Fig. 4), of `extract-skeleton`; captions under untrimmed videos"),
     "timeline": ("timeline", "predictions", "truth and predictions of untrimmed videos over time, from `infer` with a detector"),
     "diagnosis": ("diagnosis", "analysis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
     "sankey": ("sankey", "emotion importance", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),

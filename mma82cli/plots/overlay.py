@@ -35,18 +35,23 @@ BONE, STILL, MOVES, TREND = (235, 235, 235), (60, 170, 255), (80, 200, 40), (230
 
 def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     """Writes `overlay-ID.svg`, `.png` and `.mp4` for the records of `options.ids`, or for the first few. Frames come from
-    the videos under `options.root`; without its video a clip is drawn on grey. Raises DataError."""
-    paths, wanted = [], list(options.ids)
+    the videos under `options.root`; without its video a clip is drawn on grey. Of untrimmed videos (`predictions`, and no
+    joints) there is the video alone. Raises DataError."""
+    from mma82cli.plots import subtitles
+
+    paths, wanted, drawn = [], list(options.ids), 0
     for number, record in enumerate(records, 1):
-        if "keypoints" not in record:
+        untrimmed = "keypoints" not in record and "predictions" in record
+        if "keypoints" not in record and not untrimmed:
             raise DataError(f"record {number} has no 'keypoints'; expected what `mma82 extract-skeleton` writes")
         name = record_id(record)
         if wanted and name not in wanted:
             continue
-        paths += _Clip(record, name, options.root).write(folder)
+        paths += [subtitles.write(record, options.root, folder)] if untrimmed else _Clip(record, name, options.root).write(folder)
+        drawn += 1
         if options.ids:
             wanted.remove(name)
-        if len(paths) >= 3 * (len(options.ids) or MOST):
+        if drawn >= (len(options.ids) or MOST):
             break
     if wanted or not paths:
         raise DataError(f"no record with the id {show(wanted[0])}" if wanted else "no records; expected clips with 'keypoints'")
@@ -96,7 +101,7 @@ class _Clip:
                 picture = self._painted(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), t, size[1] / self._size[1])
                 if t in wanted:
                     kept.append(picture.copy())
-                yield _captioned(picture, words)
+                yield captioned(picture, words)
 
         path = Path(folder) / f"{base}.mp4"
         write_frames(path, painted(), self._fps, (size[0], size[1] + CAPTION * len(words)), LETTERS[".mp4"], os.getpid())
@@ -207,7 +212,8 @@ def _words(record: dict) -> list[str]:
     return words
 
 
-def _captioned(picture: np.ndarray, words: list[str]) -> np.ndarray:
+def captioned(picture: np.ndarray, words: list[str]) -> np.ndarray:
+    """`picture` (H,W,3) with a line of words each below it."""
     if not words:
         return picture
     strip = np.full((CAPTION * len(words), picture.shape[1], 3), 24, np.uint8)

@@ -73,12 +73,17 @@ def bars(record: dict, field: str | None) -> Bars | None:
     return Bars(spans, [str(entry["label"]) for entry in entries], np.array([float(e.get("score", 1)) for e in entries]))
 
 
+def best_of(found: Bars, truth: Bars | None) -> Bars:
+    """The predictions that are worth showing: twice as many as there are segments, at least a few."""
+    shown = max(AT_LEAST, 2 * len(truth.labels) if truth else 0)
+    return Bars(found.spans[:shown], found.labels[:shown], found.scores[:shown])
+
+
 def figure(record: dict, name: str, truth: Bars, found: Bars, root: str):
     """The timeline as a matplotlib Figure."""
     from matplotlib.figure import Figure
 
-    shown = max(AT_LEAST, 2 * len(truth.labels))
-    found = Bars(found.spans[:shown], found.labels[:shown], found.scores[:shown])
+    found = best_of(found, truth)
     labels = list(dict.fromkeys([*truth.labels, *found.labels]))[:ROWS]
     ends = [*truth.spans[:, 1], *found.spans[:, 1], 1e-3]
     end = float(record["duration"]) if is_number(record.get("duration")) else max(ends)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, as_lines
 
+from mma82cli.video import Video
+
 LABELS = ["left", "right"]
 QUICK = {"OMP_NUM_THREADS": "1"}
 KEYS = (
@@ -100,6 +102,20 @@ def test_raw_detections_are_what_suppress_takes(run, films, trained):
     raw = call(run, films, "infer", trained[0], "--raw", "--batch-size", "4")
     piped = run("suppress", "--vote", "0.7", "--taxonomy", films[0] / "taxonomy.json", stdin=raw.out)
     assert direct.code == raw.code == 0 and raw.out != direct.out and piped.out == direct.out
+
+
+def test_a_video_with_captions(run, films, tmp_path):
+    folder, records = films
+    found = [{"start": 0.4, "end": 2.1, "label": "right", "score": 0.5}]
+    record = {**records[0], "predictions": found}
+    drawn = run("plot", "overlay", "--root", folder, "--out", tmp_path, stdin=[record])
+    assert drawn.code == 0 and [Path(line["figure"]).name for line in drawn.records] == ["overlay-v0.mp4"], drawn.err
+    pictures = Video(str(tmp_path / "overlay-v0.mp4")).pick([0, 10, 30])
+    assert len(Video(str(tmp_path / "overlay-v0.mp4")).times()) == 60 and pictures[0].shape == (240 + 48, 320, 3)
+    ink = [[int((part > 128).sum()) for part in (picture[242:264], picture[266:])] for picture in pictures]
+    assert ink[1][0] > ink[0][0] and ink[1][1] > 1.5 * ink[0][1] and ink[2][1] < 1.1 * ink[0][1]  # at 1 s both
+    missing = run("plot", "overlay", "--root", tmp_path, "--out", tmp_path, stdin=[record])
+    assert missing.code == 1 and "0.mp4; expected the video (--root)" in missing.err
 
 
 # -- what is wrong with records, videos, checkpoints ---------------------------------------------------------------
