@@ -38,13 +38,16 @@ def class_lines(tally: Tally, levels: list[str]) -> Iterator[dict]:
 
 
 def confusion_lines(tally: Tally, levels: list[str]) -> Iterator[dict]:
-    """A line for each pair of labels that occurs: `label`, `predicted`, `n`."""
+    """A line for each pair of labels that occurs: `label`, `predicted`, `n`, and of actions the groups of both, `body` and
+    `predicted_body`."""
     for fields, counts in tally.ordered():
         for level in (x for x in levels if x in counts):
             names = tally.taxonomy.names if level == "action" else tally.taxonomy.bodies
             confusion = counts[level].confusion
             for truth, guess in np.argwhere(confusion).tolist():
                 pair = {"label": names[truth], "predicted": names[guess], "n": int(confusion[truth, guess])}
+                if level == "action" and tally.taxonomy.bodies:
+                    pair |= {"body": tally.taxonomy.group(truth), "predicted_body": tally.taxonomy.group(guess)}
                 yield {"metric": "confusion", "level": level, **fields, **pair}
 
 

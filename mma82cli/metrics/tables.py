@@ -7,6 +7,7 @@ from mma82cli.tables import NONE, Table, Title
 METRICS = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro F1", "micro-f1": "Micro F1", "f1-mean": "F1 mean"}
 LEVELS = {"body": "Body", "action": "Action", "avg": "Both"}
 _KEYS = ("metric", "level", "value", "n", "tiou", "label", "predicted", "support", "signature")
+_KEYS += ("body", "predicted_body")  # of confused pairs
 _DETAILS = {"ci": "95 % interval", "sd": "SD", "runs": "Runs", "other": "Other", "delta": "Delta"}
 _DETAILS |= {"delta_ci": "95 % interval of delta", "p": "p", "mcnemar": "McNemar p"}
 

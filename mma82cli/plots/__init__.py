@@ -20,6 +20,7 @@ KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, wo
     "curves": ("curves", "epoch loss", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
     "overlay": ("overlay", "keypoints", "skeletons over clips (Fig. 4), of `extract-skeleton`; captions under untrimmed videos"),
     "timeline": ("timeline", "predictions", "truth and predictions of untrimmed videos over time, from `infer` with a detector"),
+    "confusion": ("confusion", "predicted n", "which labels are taken for which, by body group, from `score --confusion`"),
     "diagnosis": ("diagnosis", "analysis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),
     "sankey": ("sankey", "emotion importance", "the actions that the tree of each emotion goes by, from `emotion-tree` (Fig. 6)"),
     "ratios": ("ratios", "emotion ratio", "how much likelier each action is in each emotion, from `emotion-tree` (Eq. 7)"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import as_lines
 
-from mma82cli.plots import KINDS, curves, overlay
+from mma82cli.plots import KINDS, confusion, curves, overlay
 from mma82cli.skeleton.layouts import load_layout
 
 VIDEO = {
@@ -155,3 +155,26 @@ def test_timeline_of_truth_and_predictions(run, tmp_path):
     assert bad.code == 1 and "field 'predictions[0]' is" in bad.err and bad.err.count("\n") == 1
     several = [{**VIDEO, "id": f"v{i}"} for i in range(6)]
     assert len(run("plot", "timeline", "--out", tmp_path / "more", stdin=several).records) == 8  # the first four
+
+
+def test_confusion_is_a_matrix_and_its_worst_pairs(run, tmp_path):
+    guesses = ["Nodding"] * 4 + ["Bowing head"] * 3 + ["Waving"]
+    clips = [{"id": str(i), "label": "Nodding", "domain": "ab"[i % 2], "topk": [[g, 1]]} for i, g in enumerate(guesses)]
+    lines = run("score", "--confusion", stdin=[*clips, {**clips[0], "id": "x", "label": "Shrugging"}])
+    pairs = [x for x in lines.records if x["metric"] == "confusion" and x["level"] == "action"]
+    assert confusion.labels_of(pairs) == dict.fromkeys(["Shrugging"], "Body") | {
+        "Nodding": "Head", "Bowing head": "Head", "Waving": "Upper limb",
+    }  # fmt: skip
+    matrix, _, worst = confusion.figure(pairs, ("action",)).subfigs[0].axes + confusion.figure(pairs, ("action",)).subfigs[1].axes
+    assert matrix.get_title("left") == "action: 4 of 9 clips right"
+    named = [t.get_text() for t in worst.get_yticklabels()]
+    assert named == ["Nodding → Bowing head", "Shrugging → Nodding", "Nodding → Waving"]
+    drawn = run("plot", "confusion", "--out", tmp_path, stdin=lines.out)
+    ends = [Path(x["figure"]).name for x in drawn.records]
+    assert ends == [f"confusion-{level}.{end}" for level in ("action", "body") for end in ("svg", "png")]
+    by = run("plot", "confusion", "--out", tmp_path, stdin=run("score", "--confusion", "--by", "domain", stdin=clips).out)
+    assert len(by.records) == 8 and "confusion-a-action.svg" in by.out
+    perfect = run("score", "--confusion", "--level", "action", stdin=clips[:4])
+    assert run("plot", "confusion", "--out", tmp_path, stdin=perfect.out).code == 0
+    bad = run("plot", "confusion", "--out", tmp_path, stdin=[{**pairs[0], "n": 1.5}])
+    assert bad.code == 1 and "field 'n' is 1.5; expected a number of clips" in bad.err
