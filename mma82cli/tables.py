@@ -26,6 +26,21 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def count(value: int | None) -> str:
+    """A number of things, its thousands apart."""
+    return NONE if value is None else f"{value:,}"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """A number; nothing for NaN."""
+    return NONE if value is None or value != value else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A share in percent."""
+    return decimal(None if value is None else 100 * value, digits)
+
+
 def draw(tables: Sequence[Table], form: str, width: int = WIDTH, note: str = "") -> str:
     """The tables as text in one of the forms table, markdown, latex or tsv, and under them a note (not in tsv).
 

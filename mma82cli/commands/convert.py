@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import textwrap
 import zlib
 from typing import Annotated, Literal, cast
 
@@ -19,31 +20,20 @@ mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > 
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
 mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
-DETAILS = """
-\b
-labelu        LabelU's export in; a pre-annotation out (one annotator)
-elan          .eaf, a tier an annotator; several videos: -o FILE.zip
-label-studio  in: tasks with timelinelabels, in frames: --fps
-ma52          MA-52's lists, `0003_01_0001.mp4 9`; in: label_name.txt too
-mma52         MMA-52's csv, in frames
-mac-mar       the challenge's prediction.csv, from scores or topk;
-              zipped where -o ends in .zip
-mac-mmad      the same for detection, from predictions
-activitynet   {"database"} and {"results"}, as ActivityNet and OpenTAD
-              read them; in: PointTAD's too
-pyskl         pickles of joints, of pyskl and mmaction2; in: through an
-              unpickler that runs nothing
-epic          EPIC-KITCHENS' csv
-list          `path label` a line
-tree          in: a folder for each label (FILE is the folder above)
-csv           any table, comma or tab; out: tabs where -o ends in .tsv
+WIDTH = max(map(len, FORMATS)) + 2
+FILES = [name for name, (_, _, writes, _) in FORMATS.items() if writes == "file"]
+DETAILS = "\b\n" + "\n".join(
+    textwrap.fill(words, 72, initial_indent=f"{name:<{WIDTH}}", subsequent_indent=" " * WIDTH, break_on_hyphens=False)
+    for name, (_, _, _, words) in FORMATS.items()
+)
+DETAILS += f"""
 
-labelu, elan, activitynet and pyskl are no lines: to write them takes -o. From one of these formats to another goes
+{", ".join(FILES[:-1])} and {FILES[-1]} are no lines: to write them takes -o. From one of these formats to another goes
 through records. What a format has no place for is left out, and named once.
 """
 
-In = one_of(*(name for name, (_, reads, _) in FORMATS.items() if reads))
-Out = one_of(*(name for name, (_, _, writes) in FORMATS.items() if writes))
+In = one_of(*(name for name, (_, reads, *_) in FORMATS.items() if reads))
+Out = one_of(*(name for name, (_, _, writes, _) in FORMATS.items() if writes))
 From = Annotated[In, typer.Option("--from", metavar="FORMAT", show_default=False, help="what the FILEs are; none: records")]
 To = Annotated[Out, typer.Option("--to", metavar="FORMAT", show_default=False, help="what to write; none: records")]
 Columns = Annotated[

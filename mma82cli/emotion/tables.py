@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mma82cli.metrics.tables import METRICS
-from mma82cli.tables import NONE, Table, Title
+from mma82cli.tables import NONE, Table, Title, decimal, percent
 
 
 def tree_tables(lines: list[dict]) -> list[Table]:
@@ -14,7 +14,7 @@ def tree_tables(lines: list[dict]) -> list[Table]:
     for emotion in dict.fromkeys(x["emotion"] for x in lines):
         best = sorted((x for x in lines if x["emotion"] == emotion and x["top"]), key=lambda x: x["rank"])
         for i, x in enumerate(best):
-            shares = [figure(x[key]) for key in ("importance", "importance_held_out", *(["stability"] if stable else []))]
+            shares = [decimal(x[key]) for key in ("importance", "importance_held_out", *(["stability"] if stable else []))]
             counts = [f"{x['clips']}/{x['n']}", f"{x['other_clips']}/{x['other_n']}"]
             ci = NONE if x["ci"] is None else f"{_ratio(x['ci'][0])}-{_ratio(x['ci'][1])}"
             q = NONE if x["q"] is None else f"{x['q']:.1g}"
@@ -26,18 +26,18 @@ def mlp_tables(lines: list[dict]) -> list[Table]:
     """Table VIII from the lines of `emotion-mlp`, and how its rows differ from each other."""
     conditions = list(dict.fromkeys(x["actions"] for x in lines))
     figures = {(x["actions"], x["metric"]): x for x in lines}
-    header = ["Actions", "Used", *((METRICS[m], title) for m in ("top1", "macro-f1") for title in _FIGURES), "n"]
+    header: list[Title] = ["Actions", "Used", *((METRICS[m], title) for m in ("top1", "macro-f1") for title in _FIGURES), "n"]
     rows, pairs = [], []
     for name in conditions:
         first = figures[name, "top1"]
         row = [name, f"{first['used']:.0f}"]
         for metric in ("top1", "macro-f1"):
             x = figures[name, metric]
-            row += [_percent(x["value"]), _span(x["ci"]), _percent(x["permuted"]), NONE if x["p"] is None else f"{x['p']:.3f}"]
+            row += [percent(x["value"], 1), _span(x["ci"]), percent(x["permuted"], 1), decimal(x["p"], 3)]
         rows.append([*row, str(first["n"])])
         for other, x in first["against"].items():
             counts = [f"{x['gained']:.1f}", f"{x['lost']:.1f}", f"{x['mcnemar']:.2g}"]
-            pairs.append([name, other, _percent(x["delta"]), _span(x["ci"]), *counts])
+            pairs.append([name, other, percent(x["delta"], 1), _span(x["ci"]), *counts])
     titles: list[Title] = ["Actions", "Against", ("Top-1", "Delta"), ("Top-1", "95 % CI"), "Gained", "Lost", "McNemar p"]
     return [Table(header, rows), Table(titles, pairs)]
 
@@ -45,17 +45,8 @@ def mlp_tables(lines: list[dict]) -> list[Table]:
 _FIGURES = ("%", "95 % CI", "Permuted", "p")
 
 
-def _percent(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f}"
-
-
 def _span(ci: list[float] | None) -> str:
-    return NONE if ci is None else f"{_percent(ci[0])} .. {_percent(ci[1])}"
-
-
-def figure(value: float | None) -> str:
-    """A share with two decimals."""
-    return NONE if value is None else f"{value:.2f}"
+    return NONE if ci is None else f"{percent(ci[0], 1)} .. {percent(ci[1], 1)}"
 
 
 def _ratio(value: float | str | None) -> str:

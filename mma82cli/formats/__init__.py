@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from importlib import import_module
 
-FORMATS = {  # name: (module, reads, writes: "lines", "file" (which needs -o) or None)
-    "labelu": ("labelu", True, "file"),
-    "elan": ("elan", True, "file"),
-    "label-studio": ("label_studio", True, None),
-    "ma52": ("ma52", True, "lines"),
-    "mma52": ("mma52", True, "lines"),
-    "mac-mar": ("mac_mar", True, "lines"),
-    "mac-mmad": ("mac_mmad", True, "lines"),
-    "activitynet": ("activitynet", True, "file"),
-    "pyskl": ("pyskl", True, "file"),
-    "epic": ("epic", True, "lines"),
-    "list": ("lists", True, "lines"),
-    "tree": ("tree", True, None),
-    "csv": ("table", True, "lines"),
-}
+FORMATS = {  # name: (module, reads, writes: "lines", "file" (which needs -o) or None, words)
+    "labelu": ("labelu", True, "file", "LabelU's export in; a pre-annotation out (one annotator)"),
+    "elan": ("elan", True, "file", ".eaf, a tier an annotator; several videos: -o FILE.zip"),
+    "label-studio": ("label_studio", True, None, "in: tasks with timelinelabels, in frames: --fps"),
+    "ma52": ("ma52", True, "lines", "MA-52's lists, `0003_01_0001.mp4 9`; in: label_name.txt too"),
+    "mma52": ("mma52", True, "lines", "MMA-52's csv, in frames"),
+    "mac-mar": ("mac_mar", True, "lines", "the challenge's prediction.csv, from scores or topk; zipped where -o ends in .zip"),
+    "mac-mmad": ("mac_mmad", True, "lines", "the same for detection, from predictions"),
+    "activitynet": (
+        "activitynet", True, "file",
+        '{"database"} and {"results"}, as ActivityNet and OpenTAD read them; in: PointTAD\'s too',
+    ),
+    "pyskl": (
+        "pyskl", True, "file", "pickles of joints, of pyskl and mmaction2; in: through an unpickler that runs nothing",
+    ),
+    "epic": ("epic", True, "lines", "EPIC-KITCHENS' csv"),
+    "list": ("lists", True, "lines", "`path label` a line"),
+    "tree": ("tree", True, None, "in: a folder for each label (FILE is the folder above)"),
+    "csv": ("table", True, "lines", "any table, comma or tab; out: tabs where -o ends in .tsv"),
+}  # fmt: skip
 
 
 def module(name: str):

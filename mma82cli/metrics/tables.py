@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mma82cli.tables import NONE, Table, Title
+from mma82cli.tables import NONE, Table, Title, percent
 
 METRICS = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro F1", "micro-f1": "Micro F1", "f1-mean": "F1 mean"}
 LEVELS = {"body": "Body", "action": "Action", "avg": "Both"}
@@ -45,10 +45,6 @@ def _named(values) -> list[str]:
     return [NONE if v is None else str(v) for v in values]
 
 
-def _percent(value) -> str:
-    return NONE if value is None else f"{100 * value:.2f}"
-
-
 def _threshold(value) -> str:
     return "Average" if value == "avg" else f"{value:g}"
 
@@ -70,7 +66,7 @@ def _figures(lines: list[dict]) -> Table:
     header: list[Title] = [*_fields(lines[0]), *((LEVELS[level], METRICS[metric]) for level, metric in columns), "Clips"]
     body = []
     for key, row in rows.items():
-        cells = [_percent(row[c]["value"]) if c in row else "" for c in columns]
+        cells = [percent(row[c]["value"]) if c in row else "" for c in columns]
         body.append([*_named(key), *cells, str(next(iter(row.values()))["n"])])
     return Table(header, body)
 
@@ -85,7 +81,7 @@ def _maps(lines: list[dict]) -> Table:
     body = []
     for key, row in rows.items():
         first = _named(key) if fields else [_threshold(key[0])]
-        values = [_percent(row[level]["value"]) if level in row else "" for level in levels]
+        values = [percent(row[level]["value"]) if level in row else "" for level in levels]
         body.append([*first, *values, str(next(iter(row.values()))["n"])])
     return Table([*(fields or ["tIoU"]), *(("mAP", LEVELS[x]) for x in levels), "Instances"], body)
 
@@ -95,7 +91,7 @@ def _precisions(lines: list[dict]) -> Table:
     rows = _by_row(lines, lambda x: (*_group(x).values(), x["label"]), lambda x: x["tiou"])
     body = []
     for key, row in rows.items():
-        values = [_percent(line["value"]) for line in row.values()]
+        values = [percent(line["value"]) for line in row.values()]
         body.append([*_named(key), *values, str(next(iter(row.values()))["support"])])
     tious = [("AP at tIoU", "Mean" if t == "avg" else f"{t:g}") for t in next(iter(rows.values()))]
     return Table([*_fields(lines[0]), LEVELS[lines[0]["level"]], *tious, "n"], body)
@@ -107,7 +103,7 @@ def _details(lines: list[dict]) -> Table:
     rows = []
     for line in lines:
         title = METRICS[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
-        first = [*_named(_group(line).values()), LEVELS[line["level"]], title, _percent(line["value"])]
+        first = [*_named(_group(line).values()), LEVELS[line["level"]], title, percent(line["value"])]
         rows.append([*first, *(_detail(key, line.get(key, "")) for key in used), str(line["n"])])
     counted = "Instances" if "tiou" in lines[0] else "Clips"
     return Table([*_fields(lines[0]), "Level", "Metric", "Value", *(_DETAILS[key] for key in used), counted], rows)
@@ -120,7 +116,7 @@ def _detail(key: str, value) -> str:
         return str(value)
     if value is not None and key in ("p", "mcnemar"):
         return f"{value:.4f}"
-    return _percent(value)
+    return percent(value)
 
 
 def _classes(lines: list[dict]) -> Table:
@@ -129,7 +125,7 @@ def _classes(lines: list[dict]) -> Table:
     shown = [metric for metric in titles if any(x["metric"] == metric for x in lines)]
     body = []
     for key, row in _by_row(lines, lambda x: (*_group(x).values(), x["label"]), lambda x: x["metric"]).items():
-        values = [_percent(row[metric]["value"]) if metric in row else "" for metric in shown]
+        values = [percent(row[metric]["value"]) if metric in row else "" for metric in shown]
         body.append([*_named(key), *values, str(next(iter(row.values()))["support"])])
     return Table([*_fields(lines[0]), LEVELS[lines[0]["level"]], *(titles[metric] for metric in shown), "Clips"], body)
 

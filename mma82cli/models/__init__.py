@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+import copy
 from importlib import import_module
+from typing import NamedTuple
 
-# Each module of this folder that is listed offers
+METADATA = "mma82"  # the key of a checkpoint's metadata, in safetensors and ONNX files
+
+
+class Kind(NamedTuple):
+    """A row of MODELS. Every entry is below `mma82cli`, and imported when it is wanted.
+
+    `module` holds the network. Where there is a `command` that trains it, `recipe` is the class of its recipes, `data` reads
+    records into a task for the loop, `inference` adds a checkpoint's answers to records: each `module:Class`; their
+    protocols are in `training/task.py`.
+    """
+
+    module: str
+    command: str = ""
+    recipe: str = ""
+    data: str = ""
+    inference: str = ""
+
+    def load(self, part: str):
+        """The class that `recipe`, `data` or `inference` names."""
+        module, _, name = getattr(self, part).partition(":")
+        return getattr(import_module("mma82cli." + module), name)
+
+
+SKELETON = ("training.skeleton.data:SkeletonData", "training.skeleton.inference:SkeletonInference")
+RGB = ("training.rgb.data:RgbData", "training.rgb.inference:RgbInference")
+DETECTION = ("training.detection.data:DetectionData", "training.detection.inference:DetectionInference")
+
+# The `module` of each offers
 #   recognises(state) -> bool                                    whether the tensors are its model's
 #   from_state(state, path, recipe, carried, **sizes) -> model   a model of the sizes that they show, not yet filled
 #   renamed(state) -> state                                      (optional) peers' names of weights to ours
 #   may_be_new(key) -> bool                                      (optional) parts that a pretrained network may lack
 #   recipe_for(state) -> name                                    (optional) the recipe by which a peer's weights are used
 #   HEAD                                                         what the keys of the layer with the labels begin with
-MODELS = {  # a recipe's `model`: module
-    "posec3d": "posec3d", "stgcn": "stgcn", "gc-tsm": "gc_tsm", "adatad": "adatad", "videomae": "videomae",
-}  # fmt: skip
+#   fold(model) -> model                                         (optional) a copy that infers faster
+#   input_of(model, recipe) -> name, axes                        (optional) what it reads, where it can be exported
+MODELS = {  # a recipe's `model`: where it is, and who trains it
+    "posec3d": Kind("models.posec3d", "train-rec", "training.skeleton.recipe:PoseC3DRecipe", *SKELETON),
+    "stgcn": Kind("models.stgcn", "train-rec", "training.skeleton.recipe:STGCNRecipe", *SKELETON),
+    "gc-tsm": Kind("models.gc_tsm", "train-rec", "training.rgb.recipe:GcTsmRecipe", *RGB),
+    "adatad": Kind("models.adatad", "train-det", "training.detection.recipe:AdaTADRecipe", *DETECTION),
+    "videomae": Kind("models.videomae"),
+}
 
 
 def load(path, recipe: str | None = None, device="cpu", **sizes):
@@ -42,7 +77,7 @@ def build(checkpoint, recipe: str | None = None, path="checkpoint", **sizes):
 
 def module_of(kind: str):
     """The module of a recipe's `model`."""
-    return import_module(f"mma82cli.models.{MODELS[kind]}")
+    return import_module(f"mma82cli.{MODELS[kind].module}")
 
 
 def recipe_of(checkpoint, path="checkpoint") -> str:
@@ -50,6 +85,12 @@ def recipe_of(checkpoint, path="checkpoint") -> str:
     kind = kind_of(checkpoint, path=path)
     module = module_of(kind)
     return module.recipe_for(names_of_ours(module, checkpoint.state)) if hasattr(module, "recipe_for") else kind
+
+
+def folded(kind: str, model):
+    """A copy of the network for inference, as fast as its module can make it."""
+    fold = getattr(module_of(kind), "fold", None)
+    return fold(model) if fold else copy.deepcopy(model).eval().requires_grad_(False)
 
 
 def names_of_ours(module, state: dict) -> dict:

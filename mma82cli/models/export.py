@@ -14,27 +14,22 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from mma82cli.models import module_of
-from mma82cli.models.weights import METADATA
+from mma82cli.models import METADATA, MODELS, folded, module_of
 from mma82cli.records import WrongUsage
 from mma82cli.stream import Output
 
-INPUTS = {  # a recipe's `model`: the input's name and its axes; words stand for any size
-    "posec3d": lambda model, recipe: ("heatmaps", ("batch", model.reads, recipe.frames, recipe.size, recipe.size)),
-    "stgcn": lambda model, recipe: ("joints", ("batch", "persons", recipe.frames, model.reads, 3)),
-    "gc-tsm": lambda model, recipe: ("frames", ("batch", recipe.frames, 3, recipe.test_size, recipe.test_size)),
-}
-
 
 def input_of(model: nn.Module, recipe) -> tuple[str, tuple[str | int, ...]]:
-    """(name, axes) of what the network reads: heatmaps as `mma82cli.skeleton.heatmaps` draws them; joints as x and y from the
-    middle of the clip's box in halves of its longer side, and a score; or RGB frames, normalised as for ImageNet.
+    """(name, axes) of what the network reads, words for axes of any size. heatmaps are as `mma82cli.skeleton.heatmaps` draws
+    them; joints are x and y from the middle of the clip's box in halves of its longer side, and a score; frames are RGB,
+    normalised as for ImageNet.
 
     Raises WrongUsage for networks that can't be exported.
     """
-    if recipe.model not in INPUTS:
-        raise WrongUsage(f"--export: a checkpoint of {recipe.model}; expected one of {', '.join(INPUTS)}")
-    return INPUTS[recipe.model](model, recipe)
+    known = {kind: module.input_of for kind in MODELS if hasattr(module := module_of(kind), "input_of")}
+    if recipe.model not in known:
+        raise WrongUsage(f"--export: a checkpoint of {recipe.model}; expected one of {', '.join(known)}")
+    return known[recipe.model](model, recipe)
 
 
 def to_onnx(model: nn.Module, recipe, about: dict) -> bytes:
@@ -42,7 +37,7 @@ def to_onnx(model: nn.Module, recipe, about: dict) -> bytes:
     if not (find_spec("onnx") and find_spec("onnxscript")):
         raise WrongUsage("--export needs onnx and onnxscript; pip install 'mma82[export]'")
     name, axes = input_of(model, recipe)
-    network = module_of(recipe.model).fold(model).cpu().float()
+    network = folded(recipe.model, model).cpu().float()
     # two of whatever may be any number: torch takes a one for a constant
     example = torch.zeros([2 if isinstance(axis, str) else axis for axis in axes])
     free = {place: torch.export.Dim(axis) for place, axis in enumerate(axes) if isinstance(axis, str)}

@@ -329,3 +329,8 @@ def from_state(state: dict[str, Tensor], path="checkpoint", recipe: str | None =
         "dropout": float(carried.get("dropout", 0.5)),
     }
     return GCTSM(**{**shown, **sizes})
+
+
+def input_of(model: nn.Module, recipe) -> tuple[str, tuple]:
+    """What an exported network reads: its name and axes."""
+    return "frames", ("batch", recipe.frames, 3, recipe.test_size, recipe.test_size)

@@ -254,3 +254,8 @@ def sizes_of(state: dict[str, Tensor], path="checkpoint") -> dict:
         "num_classes": last.shape[0],
         "stage_blocks": tuple(max(blocks[i + 1]) + 1 for i in range(len(blocks))),
     }
+
+
+def input_of(model: nn.Module, recipe) -> tuple[str, tuple]:
+    """What an exported network reads: its name and axes."""
+    return "heatmaps", ("batch", model.reads, recipe.frames, recipe.size, recipe.size)

@@ -289,3 +289,8 @@ def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carrie
     }  # fmt: skip
     dropout = {"dropout": float(carried["dropout"])} if "dropout" in carried else {}
     return STGCN(**{**shown, **dropout, **sizes})
+
+
+def input_of(model: nn.Module, recipe) -> tuple[str, tuple]:
+    """What an exported network reads: its name and axes."""
+    return "joints", ("batch", "persons", recipe.frames, model.reads, 3)

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mma82cli.models import METADATA
 from mma82cli.records import DataError, WrongUsage
 
-METADATA = "mma82"  # the key in a safetensors file's metadata
 DERIVED = ("num_batches_tracked", "pos_embed")
 SHOWN = 3  # keys named for each kind of misfit
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mma82cli.tables import NONE, Table, Title
+from mma82cli.tables import NONE, Table, Title, count, decimal, percent
 
 OVERVIEW = {
     "classes": "Classes", "bodies": "Bodies", "domains": "Domains", "subjects": "Subjects", "clips": "Clips",
@@ -21,24 +21,12 @@ def tables(rows: list[dict]) -> list[Table]:
     return [build[kind]([row for row in rows if row["table"] == kind]) for kind in kinds]
 
 
-def _count(value) -> str:
-    return NONE if value is None else f"{value:,}"
-
-
-def _decimal(value, digits: int = 1) -> str:
-    return NONE if value is None else f"{value:,.{digits}f}"
-
-
-def _percent(value, digits: int = 2) -> str:
-    return NONE if value is None else f"{100 * value:.{digits}f}"
-
-
 def _overview(rows: list[dict]) -> Table:
     """Table I: with other data sets a row each, else a row a figure."""
-    shown: dict[str, Callable[[Any], str]] = {f: _decimal if f == "hours" else _count for f in OVERVIEW}
+    shown: dict[str, Callable[[Any], str]] = dict.fromkeys(OVERVIEW, count) | {"hours": lambda n: decimal(n, 1)}
     if len(rows) == 1:
         return Table(["Figure", "All"], [[title, shown[f](rows[0][f])] for f, title in OVERVIEW.items()])
-    shown["frames"] = lambda n: _decimal(None if n is None else n / 1e6, 2)
+    shown["frames"] = lambda n: decimal(None if n is None else n / 1e6, 2)
     titles = OVERVIEW | {"frames": "M frames"}
     del shown["bodies"], titles["bodies"]  # for 80 columns
     cells = [[row["name"] or "(input)", *(show(row[f]) for f, show in shown.items())] for row in rows]
@@ -58,8 +46,8 @@ def _domains(rows: list[dict]) -> Table:
         line = ["all" if domain is None else domain]
         for split in [None, *splits]:
             row = next((r for r in rows if r["domain"] == domain and r["split"] == split), None)
-            figures = [_count(row[name] if row else 0) for name in ("subjects", *counted)]
-            line += figures + [_percent(row["share"] if row else 0)] * (split is not None)
+            figures = [count(row[name] if row else 0) for name in ("subjects", *counted)]
+            line += figures + [percent(row["share"] if row else 0)] * (split is not None)
         body.append(line)
     return Table(header, body[1:] + body[:1])
 
@@ -73,14 +61,14 @@ def _lengths(rows: list[dict]) -> tuple[list, list[list[str]]]:
         header += [(kind.capitalize() + "s", title) for title in ["N"] + ["Median s", "5-95 %"] * timed]
         for line, row in zip(cells, rows, strict=True):
             spread = row[kind + "_seconds"]
-            long = [_decimal(spread["p50"]), f"{spread['p5']:.1f}-{spread['p95']:.1f}"] if spread else [NONE, NONE]
-            line += [_count(row[kind + "s"])] + long * timed
+            long = [decimal(spread["p50"], 1), f"{spread['p5']:.1f}-{spread['p95']:.1f}"] if spread else [NONE, NONE]
+            line += [count(row[kind + "s"])] + long * timed
     return header, cells
 
 
 def _bodies(rows: list[dict]) -> Table:
     header, cells = _lengths(rows)
-    first = [[row["code"], row["body"], _percent(row["share"])] for row in rows]
+    first = [[row["code"], row["body"], percent(row["share"])] for row in rows]
     return Table(["", "Body group", "%", *header], [a + b for a, b in zip(first, cells, strict=True)])
 
 
@@ -93,7 +81,7 @@ def _classes(rows: list[dict]) -> Table:
 
 def _rare(rows: list[dict]) -> Table:
     figures = ("instances", "subjects", "lacking")
-    cells = [[row["label"], *(_count(row[f]) for f in figures)] for row in rows]
+    cells = [[row["label"], *(count(row[f]) for f in figures)] for row in rows]
     return Table(["To collect more of", *map(str.capitalize, figures)], cells)
 
 
@@ -102,10 +90,10 @@ def _splits(rows: list[dict]) -> Table:
     header = ["Domain", "Split", "Records", "Instances", "Groups", "%", "Wanted %", "Deviation", "Classes"]
     cells = []
     for row in rows:
-        counts = [_count(row[f]) for f in ("records", "instances", "groups")]
+        counts = [count(row[f]) for f in ("records", "instances", "groups")]
         off = NONE if row["deviation"] is None else f"{row['deviation']:+.3f}"
-        cells.append([row["domain"] or "all", row["split"], *counts, _percent(row["share"]), _percent(row["wanted"]), off])
-        cells[-1].append(_count(row["classes"]))
+        cells.append([row["domain"] or "all", row["split"], *counts, percent(row["share"]), percent(row["wanted"]), off])
+        cells[-1].append(count(row["classes"]))
     return Table(header, cells)
 
 

@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mma82cli.models import METADATA
 from mma82cli.records import DataError, WrongUsage
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-METADATA = "mma82"  # the key in a safetensors file's metadata, as in `models.weights`
 
 BEST, LAST, STATE = "best.safetensors", "last.safetensors", "last.state.safetensors"
 RECIPE, LOG = "recipe.toml", "log.jsonl"

@@ -10,7 +10,8 @@ import math
 import re
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from mma82cli import share
 from mma82cli.records import DataError, WrongUsage, show
@@ -106,24 +107,30 @@ def family_of(values: dict) -> type[Recipe]:
 
 
 def load_recipe(name: str = "posec3d", overrides=()) -> Recipe:
-    """A built-in recipe by name, or one from a TOML file, with `overrides` ("key=value") laid over it.
+    """A built-in recipe by name, or one from a TOML file, with `overrides` ("key=value") laid over it. A family without a
+    file of its name has its defaults.
 
     Raises WrongUsage where there is no such recipe, a key is unknown or a value is of another kind.
     """
-    path = share.find("recipes", name, ".toml")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise WrongUsage(f"{path}: {error}") from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise WrongUsage(f"{path}: not TOML: {error}") from None
+    if name in FAMILIES and not (share.share_dir() / "recipes" / f"{name}.toml").is_file():
+        path, data = Path(name), {"model": name}
+    else:
+        path = share.find("recipes", name, ".toml")
+        data = _read(path)
     try:
         for override in overrides:
             data |= _override(override)
         return _made(data)
     except WrongUsage as error:
+        raise WrongUsage(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise WrongUsage(f"{path}: not TOML: {error}") from None
+    except (OSError, ValueError) as error:
         raise WrongUsage(f"{path}: {error}") from None
 
 
@@ -163,7 +170,7 @@ def _typed(kind: type[Recipe], key: str, value):
         near = get_close_matches(key, defaults, 1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise WrongUsage(f"no recipe key '{key}'; {hint}the keys are {', '.join(defaults)}")
-    default = defaults[key]
+    default: Any = defaults[key]
     if isinstance(default, tuple):
         each = type(default[0])
         if isinstance(value, (list, tuple)) and all(_is(each, v) for v in value):

@@ -225,7 +225,7 @@ def test_damaged_pickles_are_data_errors(noise, place, byte):
 
 
 def test_every_format_refuses_noise():
-    for name, (_, _, writes) in FORMATS.items():
+    for name, (_, _, writes, _) in FORMATS.items():
         if name == "tree":
             continue
         reader = module(name).Reader(Options(MMA82, fps=25.0))

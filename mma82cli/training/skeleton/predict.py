@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mma82cli.models import module_of
+from mma82cli.models import folded
 from mma82cli.records import DataError
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
@@ -20,7 +20,7 @@ class Predictor:
     def __init__(self, model: nn.Module, inputs: Inputs, device, dtype=torch.float32, num_clips=None):
         inputs.check(model)
         recipe = inputs.recipe
-        self.model = module_of(recipe.model).fold(model).to(device, dtype)
+        self.model = folded(recipe.model, model).to(device, dtype)
         self.inputs, self.dtype = inputs, dtype
         self.num_clips = num_clips or recipe.clips
         self.double = recipe.double_flip and num_clips is None
