@@ -17,6 +17,7 @@ COMMANDS = {  # name: (module in mma82cli.commands, one line of help)
     "cut": ("cut", "trimmed clips, or windows that never cut an instance, of source videos"),
     "make-splits": ("make_splits", "splits that keep subjects apart and classes alike; zero- and few-shot"),
     "extract-skeleton": ("extract_skeleton", "joints of the person in each clip of a video"),
+    "extract-face": ("extract_face", "what the face in each clip expresses, by deepface"),
     "train-rec": ("train_rec", "a recognition network from clips of joints"),
     "train-det": ("train_det", "a detector of actions from untrimmed videos"),
     "infer": ("infer", "a checkpoint's scores for each clip, or detections in each video"),

@@ -59,6 +59,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
         "cut": Sample(records=as_lines(SEGMENTS)),
         "make-splits": Sample(records=as_lines(CLIPS)),
         "extract-skeleton": Sample(("--model", "dots", "--jobs", "1", "--root", str(folder / "videos")), films),
+        "extract-face": Sample(records=as_lines([{**STRANGE, "video": "v.mp4", "layout": "coco17", "keypoints": [None]}])),
         "train-rec": Sample((*train, str(folder / "another")), joints),
         "train-det": Sample((*DETECTOR, "--root", str(folder / "videos"), "--out", str(folder / "detector")), reels),
         "infer": Sample((str(folder / "run"),), joints),

@@ -17,7 +17,7 @@ READERS = [name for name in COMMANDS if name not in ("labels", "synth")]
 STATUS = {"validate": 1}  # it finds a fault in its sample
 SLOW = ("train-rec", "infer", "adapt")  # where once is enough
 QUICK = [name for name in COMMANDS if name != "train-rec"]
-FILTERS = ("merge-annotations", "cut", "make-splits", "extract-skeleton", "infer", "suppress")
+FILTERS = ("merge-annotations", "cut", "make-splits", "extract-skeleton", "extract-face", "infer", "suppress")
 
 
 @pytest.fixture(scope="module")
