@@ -89,6 +89,16 @@ complete -c mma82 -n '__mma82_command extract-skeleton' -l no-progress -d 'no pr
 complete -c mma82 -n '__mma82_command extract-skeleton' -l debug -d 'show the traceback of an error'
 complete -c mma82 -n '__mma82_command extract-skeleton' -l on-error -x -a 'stop skip' -d 'skip: bad records go to stderr, the rest is done'
 complete -c mma82 -n '__mma82_command extract-skeleton' -s h -l help -d 'print the help of the command'
+complete -c mma82 -n __mma82_none -f -a extract-face -d 'what the face in each clip expresses, by deepface'
+complete -c mma82 -n '__mma82_command help' -f -a extract-face
+complete -c mma82 -n '__mma82_command extract-face' -l frames -x -d 'frames of a clip that are looked at'
+complete -c mma82 -n '__mma82_command extract-face' -l root -x -a '(__fish_complete_directories)' -d 'folder that \'video\' paths are relative to'
+complete -c mma82 -n '__mma82_command extract-face' -s o -l output -r -F -d 'write here, atomically'
+complete -c mma82 -n '__mma82_command extract-face' -s q -l quiet -d 'say nothing but errors'
+complete -c mma82 -n '__mma82_command extract-face' -l no-progress -d 'no progress bar'
+complete -c mma82 -n '__mma82_command extract-face' -l debug -d 'show the traceback of an error'
+complete -c mma82 -n '__mma82_command extract-face' -l on-error -x -a 'stop skip' -d 'skip: bad records go to stderr, the rest is done'
+complete -c mma82 -n '__mma82_command extract-face' -s h -l help -d 'print the help of the command'
 complete -c mma82 -n __mma82_none -f -a train-rec -d 'a recognition network from clips of joints'
 complete -c mma82 -n '__mma82_command help' -f -a train-rec
 complete -c mma82 -n '__mma82_command train-rec' -l out -x -a '(__fish_complete_directories)' -d 'folder for checkpoints, recipe and log'
