@@ -258,12 +258,12 @@ def test_the_mean_of_the_weights_is_what_is_saved(tmp_path):
 # -- films of any length ---------------------------------------------------------------------------------------------
 
 
-def test_windows_of_several_films_share_a_batch(monkeypatch):
+def test_windows_of_several_films_go_side_by_side():
     recipe = recipe_of(least_score=0.0)
     model = stirred(make_model(recipe, 3)).requires_grad_(False)
     clips = [one.clip for one in FILMS] + [Clip("4", 0.0, 60.0)]
     alone = [next(iter(Detector(model, recipe, Source(), torch.device("cpu"))([clip]))) for clip in clips]
-    monkeypatch.setattr("mma82cli.training.detection.predict.AT_ONCE", {"cpu": 3})
+    torch.set_num_threads(3)  # a window each
     for one, other in zip(Detector(model, recipe, Source(), torch.device("cpu"))(clips), alone, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
         np.testing.assert_allclose(one.segments, other.segments, atol=1e-4)

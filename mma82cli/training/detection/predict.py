@@ -22,7 +22,7 @@ from mma82cli.training.detection.views import middle
 from mma82cli.training.device import autocast
 from mma82cli.video import Clip
 
-AT_ONCE = {"cpu": 1, "cuda": 8}  # windows a forward pass
+AT_ONCE = 8  # windows a forward pass of a GPU; a CPU's cores take one each
 
 
 class Window(NamedTuple):
@@ -45,18 +45,25 @@ class Detector:
         self.hop = windows.hop_of(recipe.window, recipe.overlap)
 
     def __call__(self, clips: Iterable[Clip]) -> Iterator[Proposals | DataError]:
-        """In the order of the clips. Windows of several clips go through the network together."""
-        size = AT_ONCE[self.device.type]
+        """In the order of the clips. Windows of several clips go through the network together, or a core each."""
+        threads = torch.get_num_threads()
+        cores, size = (threads, threads) if self.device.type == "cpu" else (1, AT_ONCE)
         held: list[Proposals] = []
-        with ThreadPoolExecutor(1) as pool:  # it decodes while the network works
-            coming = _ahead((window for clip in clips for window in self._windows(clip)), pool, size + 1)
-            while batch := list(islice(coming, size)):
-                found = iter(self._found([window for window in batch if window.error is None]))
-                for window in batch:
-                    held = held if window.error else self._fewer([*held, next(found)])
-                    if window.last:
-                        yield window.error or self._finished(held, window.times)
-                        held = []
+        try:
+            with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(cores, initializer=_one_core, initargs=(cores,)) as pool:
+                coming = _ahead((window for clip in clips for window in self._windows(clip)), decoder, size + 1)
+                while batch := list(islice(coming, size)):
+                    good = [window for window in batch if window.error is None]
+                    parts = [good[i :: cores] for i in range(cores)]
+                    found = [iter(part) for part in pool.map(self._found, parts)]
+                    answers = (next(found[i % cores]) for i in range(len(good)))
+                    for window in batch:
+                        held = held if window.error else self._fewer([*held, next(answers)])
+                        if window.last:
+                            yield window.error or self._finished(held, window.times)
+                            held = []
+        finally:
+            torch.set_num_threads(threads)
 
     def _windows(self, clip: Clip) -> Iterator[Window]:
         """The clip's windows; the last may be an error."""
@@ -110,6 +117,12 @@ class Detector:
             *found, method=recipe.suppress, sigma=recipe.sigma, iou=recipe.iou, topk=recipe.topk, vote=recipe.vote or None
         )
         return Proposals(left.segments, left.scores, left.labels)
+
+
+def _one_core(cores: int) -> None:
+    """Threads inside a layer wait for one another at its end: a window a core is quicker, where cores are busy much."""
+    if cores > 1:
+        torch.set_num_threads(1)
 
 
 def _ranked(found: Proposals, most: int) -> Proposals:
