@@ -365,4 +365,8 @@ def sizes_of(state: dict[str, Tensor], path="checkpoint", **sizes) -> dict:
         count, slices = state["pos_embed"].shape[1], Dims.frames // tubelet
         grid = sizes["image_size"] // patch if "image_size" in sizes else max(1, math.isqrt(count // slices))
         shown |= {"image_size": grid * patch, "frames": count // grid**2 * tubelet}
-    return shown | sizes
+    shown |= sizes
+    if dim % shown["heads"]:
+        found = f"{dim} channels can't go to {shown['heads']} heads"
+        raise DataError(f"{path}: {found}; expected the recipe that it was trained by (--recipe)")
+    return shown
