@@ -39,8 +39,9 @@ is as if nobody had ever done it: lengths, tf and idf are those of what is left.
 \b
   value             mean over the repeats; n: clips that each repeat tests
   sd                its standard deviation over repeats: what seeds and parts do
-  ci                95 % interval of the mean by resampling people (clips, where
-                    not every one names its subject): what other people would do
+  ci                95 % interval by resampling people (clips, where not every
+                    one names its subject): what other people would do. As wide
+                    as one repeat's; repeats make a figure steadier, not surer
   used              actions that a network was given, on average
   permuted          the same figure after the emotions were dealt out anew among
                     the clips; far above chance, something would leak

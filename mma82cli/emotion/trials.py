@@ -108,33 +108,42 @@ def lines(trials: Trials, effort: Effort) -> list[dict]:
     """{"actions", "metric", "level", "value", …} under each condition: means over the repeats, with intervals over what is
     independent, what permuted emotions gave, and how the conditions before differ from this one."""
     values = _figures(trials.truth, trials.guesses)  # (R, 3) each
-    drawn = _resampled(trials, effort)
+    unit = np.unique(trials.unit, return_inverse=True)[1]
+    some = effort.resamples > 0 and unit.max() > 0  # one unit is all there is: nothing to resample
+    drawn = [_resampled(trials, effort, u) for u in (unit, np.arange(len(unit)))] if some else []
     made = []
     for metric in METRICS:
         mean = values[metric].mean(0)
         for c, name in enumerate(CONDITIONS):
             line = {"actions": name, "metric": metric, "level": "action", "value": float(mean[c])}
             line |= {"sd": float(values[metric][:, c].std(ddof=1)) if effort.repeats > 1 else None}
-            line |= {"ci": interval(drawn[metric][:, c]) if drawn else None, "n": len(trials.truth), "runs": effort.repeats}
+            line |= {"ci": _wider([d[metric][:, c] for d in drawn]), "n": len(trials.truth), "runs": effort.repeats}
             line |= {"used": float(trials.used[c]), **_chance(trials.chance[metric][:, c], mean[c])}
             against = {}
             for other in range(c):
-                delta: dict = {"delta": float(mean[c] - mean[other])}
-                delta |= {"ci": interval(drawn[metric][:, c] - drawn[metric][:, other]) if drawn else None}
+                samples = [d[metric][:, c] - d[metric][:, other] for d in drawn]
+                delta = {"delta": float(mean[c] - mean[other]), "ci": _wider(samples)}
                 against[CONDITIONS[other]] = delta | (_mcnemar(trials, c, other) if metric == "top1" else {})
             made.append(line | {"against": against})
     return made
 
 
-def _resampled(trials: Trials, effort: Effort) -> dict[str, np.ndarray] | None:
-    """{metric: (B, 3)} means over repeats, of people (or clips) drawn again; None where one is all there is."""
-    unit = np.unique(trials.unit, return_inverse=True)[1]
-    if not effort.resamples or unit.max() < 1:
-        return None
+def _resampled(trials: Trials, effort: Effort, unit: np.ndarray) -> dict[str, np.ndarray]:
+    """{metric: (B * R, 3)} the means over repeats as they would be of other units (n,): other people, or other clips.
+
+    Repeats bring no new people: what resampling does is taken from each repeat alone, and not from their mean, whose
+    intervals would miss what another training set does to the actions that are selected, and be too narrow.
+    """
     drawn = bootstrap.multiplicities(int(unit.max()) + 1, effort.resamples, effort.seed).astype(float)
     whole = _margins(trials.truth, trials.guesses, unit)
     again = Margins(*((drawn @ m.reshape(len(m), -1)).reshape(-1, *m.shape[1:]) for m in whole))  # whole numbers: exact
-    return {metric: metrics(again)[metric].mean(1) for metric in METRICS}
+    values, others = _figures(trials.truth, trials.guesses), metrics(again)
+    return {m: (others[m] - values[m] + values[m].mean(0)).reshape(-1, len(CONDITIONS)) for m in METRICS}
+
+
+def _wider(samples: list[np.ndarray]) -> list[float] | None:
+    """The longest of the intervals of the samples (S,): a person's clips tell no more than as many of several people."""
+    return max(map(interval, samples), key=lambda ci: ci[1] - ci[0], default=None)
 
 
 def _chance(permuted: np.ndarray, value: float) -> dict:
