@@ -186,6 +186,8 @@ class Scale(nn.Module):
 class Head(nn.Module):
     """Class logits and distances for every point of every level."""
 
+    loss_normalizer: Tensor
+
     def __init__(self, dims: HeadDims):
         super().__init__()
         # a moving mean of how many points have an action: the losses' divisor, kept with the weights

@@ -45,9 +45,11 @@ class Ensemble(Inference):
 
 
 def _mean(answers: tuple[dict | DataError, ...]) -> dict | DataError:
+    sound = []
     for answer in answers:
         if isinstance(answer, DataError):
             return answer
-    said = list(dict.fromkeys(word for answer in answers for word in answer.get("warnings", ())))
-    mean = sum(answer["scores"] for answer in answers) / len(answers)
+        sound.append(answer)
+    said = list(dict.fromkeys(word for answer in sound for word in answer.get("warnings", ())))
+    mean = sum(answer["scores"] for answer in sound) / len(sound)
     return {"scores": mean, **({"warnings": said} if said else {})}

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from mma82cli import share
 from mma82cli.records import DataError, WrongUsage, show
@@ -23,6 +23,7 @@ except ImportError:  # Python 3.10
     import tomli as tomllib
 
 MANY = 1 << 30
+Same = TypeVar("Same", bound="Recipe")
 
 
 @dataclass(frozen=True)
@@ -142,12 +143,12 @@ def recipe_from_dict(values: dict, where="checkpoint") -> Recipe:
         raise DataError(f"{where}: {error}") from None
 
 
-def changed(recipe: Recipe, **values) -> Recipe:
+def changed(recipe: Same, **values) -> Same:
     """`recipe` with some values changed; they are checked as a file's are."""
     return _made({**asdict(recipe), **values})
 
 
-def _made(values: dict) -> Recipe:
+def _made(values: dict) -> Any:
     kind = family_of(values)
     return kind(**{key: _typed(kind, key, value) for key, value in values.items()})
 

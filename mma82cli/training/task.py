@@ -5,9 +5,9 @@ These classes hold what most families share; a family's own derive from them (`s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mma82cli.taxonomy import Taxonomy
     from mma82cli.training.ranks import Ranks
     from mma82cli.training.recipe import Recipe
+
+RecipeT = TypeVar("RecipeT", bound="Recipe")  # the family's recipes
+Network = TypeVar("Network", bound="nn.Module")  # and its networks
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Asked:
     raw: bool = False
 
 
-class Data:
+class Data(Generic[RecipeT]):
     """The records of train and val, as a family reads them. Needs no torch until `model` or `task` is called.
 
     `splits` holds what was kept, by split.
@@ -44,9 +47,9 @@ class Data:
 
     unit = "clip"
 
-    def __init__(self, recipe: Recipe, asked: Asked):
+    def __init__(self, recipe: RecipeT, asked: Asked):
         self.recipe, self.asked = recipe, asked
-        self.splits: dict[str, list] = {"train": [], "val": []}
+        self.splits: dict[str, Any] = {"train": [], "val": []}
 
     def add(self, record: dict, split: str) -> None:
         """Keeps what training needs of a record. Raises DataError where it is wrong."""
@@ -81,12 +84,12 @@ class Data:
         raise NotImplementedError
 
 
-class Task:
+class Task(Generic[RecipeT, Network]):
     """What the loop trains on. A row is a training example: a clip, or a window of a video."""
 
     loaders = 0  # threads that load ahead; 0: each part is loaded when its turn comes, as suits a CPU that has work anyway
 
-    def __init__(self, recipe: Recipe, rows: int, has_val: bool):
+    def __init__(self, recipe: RecipeT, rows: int, has_val: bool):
         self.recipe, self.rows, self.has_val = recipe, rows, has_val
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
@@ -101,7 +104,7 @@ class Task:
         """The part of a micro-batch's work that needs no network, such as decoding: done ahead, by `loaders` threads."""
         return rows
 
-    def part_loss(self, network: nn.Module, loaded: Any, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
+    def part_loss(self, network: Network, loaded: Any, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
         """What `load` gave -> (mean loss of the micro-batch, {name: a sum over it, a tensor without gradient}). All draws,
         dropout's too, are `rng`'s, so that an epoch does not depend on how many processes and copies share it."""
         raise NotImplementedError
@@ -110,23 +113,23 @@ class Task:
         """An epoch's figures from what `part_loss` counted over `rows` rows."""
         return {"train_top1": round(sums["hits"] / rows, 6)} if "hits" in sums else {}
 
-    def validate(self, model: nn.Module) -> dict:
+    def validate(self, model: Network) -> dict:
         """{"val_…": a figure}; the recipe's `best` names the one that decides which checkpoint is the best."""
         raise NotImplementedError
 
-    def parameter_groups(self, model: nn.Module) -> list[dict]:
+    def parameter_groups(self, model: Network) -> list[dict]:
         """Groups for the optimiser, {"params", "lr_scale", "weight_decay"}, of what is trained."""
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return [{"params": trained, "lr_scale": 1.0, "weight_decay": self.recipe.weight_decay}]
 
-    def gradients_ready(self, model: nn.Module, size: int, counts: list[dict], ranks: Ranks) -> None:
+    def gradients_ready(self, model: Network, size: int, counts: list[dict], ranks: Ranks) -> None:
         """Called when the gradients of a step of `size` rows are summed, before they are clipped; `counts` is what
         `part_loss` counted in this process's parts."""
 
-    def after_step(self, model: nn.Module) -> None:
+    def after_step(self, model: Network) -> None:
         """Called after each step of the optimiser, for a moving average and the like."""
 
-    def deliver(self, model: nn.Module) -> nn.Module:
+    def deliver(self, model: Network) -> Network:
         """The network whose weights are validated and saved as best and last."""
         return model
 
@@ -138,7 +141,7 @@ class Task:
         """Takes back what `state` gave. Raises KeyError where something is missing."""
 
 
-class Inference:
+class Inference(Generic[RecipeT]):
     """A checkpoint at work: `check` each record, then call with a few of what it gave -> the fields to add to each.
 
     `drops` are fields of the input that the answer leaves out (unless it is told to keep them), or makes stale.
@@ -146,7 +149,7 @@ class Inference:
 
     drops: tuple[str, ...] = ()
 
-    def __init__(self, model: nn.Module, recipe: Recipe, about: dict, asked: Asked, device: torch.device, dtype: torch.dtype):
+    def __init__(self, model: nn.Module, recipe: RecipeT, about: dict, asked: Asked, device: torch.device, dtype: torch.dtype):
         """`about` is what the checkpoint says of itself. Raises DataError where it doesn't fit what is asked for."""
         self.model, self.recipe, self.about, self.asked, self.device, self.dtype = model, recipe, about, asked, device, dtype
 
@@ -154,7 +157,7 @@ class Inference:
         """What the call needs of a record. Raises DataError where it is wrong."""
         raise NotImplementedError
 
-    def __call__(self, items: list) -> list[dict | DataError]:
+    def __call__(self, items: list) -> Sequence[dict | DataError]:
         """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list). In
         place of a dict there may be the DataError of an item that turns out bad."""
         raise NotImplementedError

@@ -47,7 +47,8 @@ class Team:
 
         The sum of the gradients is left in those of `model`'s parameters that are trained, which had none.
         """
-        results, total = [], None
+        results: list = []
+        total: list[torch.Tensor] | tuple[torch.Tensor, ...] | None = None
         for start in range(0, len(parts), len(self.members)):
             group = parts[start : start + len(self.members)]
             members = self.members[: len(group)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from mma82cli.records import DataError
 from mma82cli.training.detection.films import film_of, readable
+from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.rgb.data import make_packs
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Frames
@@ -18,12 +19,12 @@ from mma82cli.video.cache import Cache
 SHOWN = 3  # films named where several can't be used
 
 
-class DetectionData(Data):
+class DetectionData(Data[AdaTADRecipe]):
     """The films of train and val, by reference."""
 
     unit = "video"
 
-    def __init__(self, recipe, asked: Asked):
+    def __init__(self, recipe: AdaTADRecipe, asked: Asked):
         super().__init__(recipe, asked)
         self.source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
         self.tell: Callable[[str], object] = lambda _: None

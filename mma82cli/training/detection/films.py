@@ -44,9 +44,9 @@ def _gap(times: np.ndarray) -> float:
 
 def fit(segments: np.ndarray, duration: float) -> None:
     """Cuts segments (N, 2), in place, to `duration` seconds. Raises DataError where that is more than a slip."""
-    late = np.flatnonzero(segments[:, 1] > duration + NEAR) if len(segments) else ()
-    if len(late):
-        i = int(late[0])
+    late = np.flatnonzero(segments[:, 1] > duration + NEAR).tolist()
+    if late:
+        i = late[0]
         raise wrong(f"segments[{i}].end", round(float(segments[i, 1]), 6), f"a time within the {duration:.6g} s of the video")
     for i in np.flatnonzero(segments[:, 0] >= duration).tolist():
         raise wrong(f"segments[{i}].start", float(segments[i, 0]), f"a time before the video's end ({duration:.6g} s)")

@@ -6,16 +6,17 @@ from mma82cli.detection.proposals import Proposals
 from mma82cli.records import DataError
 from mma82cli.training.detection.films import film_of
 from mma82cli.training.detection.predict import Detector
+from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.recipe import changed
 from mma82cli.training.task import Asked, Inference
 from mma82cli.video import Clip, Frames
 from mma82cli.video.cache import Cache
 
 
-class DetectionInference(Inference):
+class DetectionInference(Inference[AdaTADRecipe]):
     """`predictions` of each video, best first; after the recipe's suppression, unless `asked.raw`."""
 
-    def __init__(self, model, recipe, about: dict, asked: Asked, device, dtype):
+    def __init__(self, model, recipe: AdaTADRecipe, about: dict, asked: Asked, device, dtype):
         if "recipe" not in about:  # a peer's: it was trained on windows that were filled up
             recipe = changed(recipe, fill="window")
         super().__init__(model, recipe, about, asked, device, dtype)

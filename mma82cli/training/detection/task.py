@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mma82cli.detection import losses, targets
 from mma82cli.metrics import detection as metric
@@ -42,7 +42,7 @@ def make_model(recipe: AdaTADRecipe, classes: int, seed: int = 0) -> AdaTAD:
         return AdaTAD(Dims(backbone, head))
 
 
-class DetectionTask(Task):
+class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
     """The films of `splits` "train" and "val" (perhaps empty), whose frames `source` gives. A row is a film, of which an
     epoch sees one window."""
 
@@ -57,7 +57,7 @@ class DetectionTask(Task):
         self.average: dict[str, Tensor] = {}
         self.steps = 0
         self._told: set[str] = set()
-        self._delivered: nn.Module | None = None
+        self._delivered: AdaTAD | None = None
 
     # -- rows --------------------------------------------------------------------------------------------------
 
@@ -86,8 +86,8 @@ class DetectionTask(Task):
     def part_loss(self, network: AdaTAD, loaded: list[View], rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
         """Sums of both losses over the windows a row; `gradients_ready` divides by how many points have an action."""
         if not loaded:
-            nothing = sum(parameter.sum() for parameter in network.parameters() if parameter.requires_grad) * 0.0
-            return nothing, {"unread": torch.ones(())}
+            trained = [parameter.sum() for parameter in network.parameters() if parameter.requires_grad]
+            return torch.stack(trained).sum() * 0.0, {"unread": torch.ones(())}
         recipe = self.recipe
         packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device)
         with autocast(self.device, self.dtype):
@@ -227,15 +227,15 @@ def repeats(films: list, classes: int, threshold: float) -> np.ndarray:
     return np.where(have, factor, 1.0).max(1)
 
 
-def bucketed(order: np.ndarray, lengths: list[int], batch: int, bucket: int, rng: np.random.Generator) -> np.ndarray:
+def bucketed(order: np.ndarray, lengths: Sequence[int], batch: int, bucket: int, rng: np.random.Generator) -> np.ndarray:
     """The rows of `order`, so that the `batch` rows of a step are of like length: sorted among `bucket` steps' rows. Whole
     steps come in random order; an incomplete one is the last."""
     if bucket == 1 or batch == 1:
         return order
-    lengths = np.asarray(lengths)
+    frames = np.asarray(lengths)
     size = bucket * batch
     parts = [order[i : i + size] for i in range(0, len(order), size)]
-    ordered = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
+    ordered = np.concatenate([part[np.argsort(frames[part], kind="stable")] for part in parts])
     whole = len(ordered) // batch * batch
     steps = ordered[:whole].reshape(-1, batch)
     return np.concatenate((steps[rng.permutation(len(steps))].ravel(), ordered[whole:]))

@@ -68,9 +68,9 @@ def draw_window(film: Film, recipe: AdaTADRecipe, rng: np.random.Generator):
 
 def draw_box(width: int, height: int, recipe: AdaTADRecipe, rng: np.random.Generator) -> tuple[int, int, int, int]:
     """A part of the picture, (x, y, width, height), of random area and shape: Inception's crop."""
-    shapes = [math.log(shape) for shape in recipe.crop_shape]
+    (least, most), (narrow, wide) = recipe.crop_area, map(math.log, recipe.crop_shape)
     for _ in range(10):
-        area, shape = width * height * rng.uniform(*recipe.crop_area), math.exp(rng.uniform(*shapes))
+        area, shape = width * height * rng.uniform(least, most), math.exp(rng.uniform(narrow, wide))
         w, h = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
         if 0 < w <= width and 0 < h <= height:
             return int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1)), w, h

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from mma82cli.records import DataError, optional_span, text, wrong
+from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Clip, Frames
 from mma82cli.video.cache import Cache
@@ -31,10 +32,10 @@ def clip_of(record: dict, root: str) -> Clip:
     return Clip(path, *optional_span(record))
 
 
-class RgbData(Data):
+class RgbData(Data[GcTsmRecipe]):
     """The clips of train and val, by reference."""
 
-    def __init__(self, recipe, asked: Asked):
+    def __init__(self, recipe: GcTsmRecipe, asked: Asked):
         super().__init__(recipe, asked)
         self.source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from mma82cli.records import DataError
 from mma82cli.training.rgb.data import clip_of
 from mma82cli.training.rgb.predict import Predictor
+from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Inference
 from mma82cli.video import Clip, Frames
 from mma82cli.video.cache import Cache
 
 
-class RgbInference(Inference):
+class RgbInference(Inference[GcTsmRecipe]):
     """Probabilities: the softmax of the mean logits of the recipe's test views."""
 
-    def __init__(self, model, recipe, about: dict, asked: Asked, device, dtype):
+    def __init__(self, model, recipe: GcTsmRecipe, about: dict, asked: Asked, device, dtype):
         super().__init__(model, recipe, about, asked, device, dtype)
         source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
         self.predict = Predictor(model, recipe, source, device, dtype)

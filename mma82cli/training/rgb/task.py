@@ -28,7 +28,7 @@ def make_model(recipe: GcTsmRecipe, classes: int, seed: int = 0) -> GCTSM:
         )  # fmt: skip
 
 
-class RgbTask(Task):
+class RgbTask(Task[GcTsmRecipe, GCTSM]):
     """Labelled clips `train` and `val` (perhaps empty), whose frames `source` gives."""
 
     def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
@@ -63,10 +63,11 @@ class RgbTask(Task):
     def validate(self, model: GCTSM) -> dict:
         """One view a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.recipe, self.source, self.device, self.dtype, views=False)
-        scores = list(predict([kept.clip for kept in self.val]))
-        for answer in scores:
+        scores = []
+        for answer in predict([kept.clip for kept in self.val]):
             if isinstance(answer, DataError):
                 raise answer
+            scores.append(answer)
         return accuracy(np.argmax(scores, 1), np.array([kept.label for kept in self.val]))
 
     def parameter_groups(self, model: GCTSM) -> list[dict]:

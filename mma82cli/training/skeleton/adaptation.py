@@ -18,6 +18,7 @@ from mma82cli.training.recipe import changed
 from mma82cli.training.skeleton.clips import Clips, ClipStore
 from mma82cli.training.skeleton.inference import SkeletonInference
 from mma82cli.training.skeleton.predict import Predictor
+from mma82cli.training.skeleton.recipe import SkeletonRecipe
 from mma82cli.training.skeleton.task import SkeletonTask
 from mma82cli.training.task import Asked
 
@@ -33,6 +34,7 @@ class SkeletonAdaptation:
         self.model, self.recipe, self.asked, self.device, self.dtype = model, recipe, asked, device, dtype
         self.reader = SkeletonInference(model, recipe, about, asked, device, dtype)
         self.store = ClipStore()
+        self._all: Clips | None = None
 
     def add(self, record: dict) -> int:
         """Keeps the joints of a record; returns its label's id. Raises DataError."""
@@ -65,7 +67,7 @@ class SkeletonAdaptation:
 
     def _train(self, network, rows: np.ndarray, steps: int, lr: float, rng: np.random.Generator) -> None:
         size = min(len(rows), self.recipe.batch_size)
-        recipe = changed(
+        recipe: SkeletonRecipe = changed(
             self.recipe, optimizer="adamw", lr=lr, lr_batch=size, batch_size=size, warmup=0.0,
             logit_adjustment=0.0, class_balance=0.0, body_loss=0.0,
         )  # fmt: skip
@@ -82,9 +84,10 @@ class SkeletonAdaptation:
             optimizer.step()
 
     def _clips(self) -> Clips:
-        if not isinstance(self.store, Clips):  # the last has come
-            self.store = Clips(self.store.arrays(), self.device)
-        return self.store
+        if self._all is None:  # the last has come
+            self._all = Clips(self.store.arrays(), self.device)
+            self.store = ClipStore()
+        return self._all
 
     def _frozen(self, rows: np.ndarray, support: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Features (N, F), labels (N,) and support (R, N) on the device."""

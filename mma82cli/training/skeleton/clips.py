@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class ClipStore:
     def __init__(self, clips: Iterable[Clip] = ()):
         self.rows = np.zeros((0, 0, 3), np.int16)  # all frames of all persons; row 0 stands for whatever is missing
         self.used = 1
-        self.each: dict[str, list] = {name: [] for name in ("frames", "persons", "labels", "shapes", "origins", "parts")}
+        self.each: dict[str, Any] = {name: [] for name in ("frames", "persons", "labels", "shapes", "origins", "parts")}
         for clip in clips:
             self.append(clip)
 
@@ -138,10 +138,9 @@ class Clips:
         person = np.arange(self.persons[rows].max())[None, :, None]  # (1, M, 1)
         at = (self.first[rows][:, None] + indices)[:, None] + person * self.frames[rows][:, None, None]  # (B, M, T)
         at = np.where(person < self.persons[rows][:, None, None], at, 0)
-        at, rows = self.at(at), self.at(rows)
-        packed = self.joints[at].float()
-        origins, parts = (values[rows][:, None, None, None] for values in (self.origins, self.parts))
-        return ((packed + origins) / parts).where(packed[..., 2:] > 0, 0.0), self.shapes[rows]
+        packed, chosen = self.joints[self.at(at)].float(), self.at(rows)
+        origins, parts = (values[chosen][:, None, None, None] for values in (self.origins, self.parts))
+        return ((packed + origins) / parts).where(packed[..., 2:] > 0, 0.0), self.shapes[chosen]
 
 
 def read_clip(record: dict, layout: Layout) -> Clip:

@@ -8,13 +8,14 @@ from mma82cli.records import DataError
 from mma82cli.skeleton.layouts import from_json
 from mma82cli.training.skeleton import cache
 from mma82cli.training.skeleton.clips import ClipStore, LayoutOfStream, read_clip
+from mma82cli.training.skeleton.recipe import SkeletonRecipe
 from mma82cli.training.task import Asked, Data
 
 
-class SkeletonData(Data):
+class SkeletonData(Data[SkeletonRecipe]):
     """The clips of train and val, and the layout that they share. Clips without a single joint are left out, and counted."""
 
-    def __init__(self, recipe, asked: Asked):
+    def __init__(self, recipe: SkeletonRecipe, asked: Asked):
         super().__init__(recipe, asked)
         self.splits = {"train": ClipStore(), "val": ClipStore()}
         self.layouts = LayoutOfStream(asked.layout)

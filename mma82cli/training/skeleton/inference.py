@@ -7,18 +7,19 @@ import numpy as np
 from mma82cli.skeleton.layouts import from_json
 from mma82cli.training.skeleton.clips import Clip, Clips, ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.skeleton.predict import Predictor
+from mma82cli.training.skeleton.recipe import SkeletonRecipe
 from mma82cli.training.task import Asked, Inference
 
 
-class SkeletonInference(Inference):
+class SkeletonInference(Inference[SkeletonRecipe]):
     """Probabilities, the mean over the recipe's test clips. A clip without a single joint gets the same for every label."""
 
     drops = ("keypoints",)
 
-    def __init__(self, model, recipe, about: dict, asked: Asked, device, dtype):
+    def __init__(self, model, recipe: SkeletonRecipe, about: dict, asked: Asked, device, dtype):
         super().__init__(model, recipe, about, asked, device, dtype)
         self.layouts = LayoutOfStream(asked.layout or (from_json(about["joints"]) if "joints" in about else None))
-        self.predictor = None
+        self.predictor: Predictor | None = None
         if self.layouts.layout is not None:
             self._predict_on(self.layouts.layout)
 

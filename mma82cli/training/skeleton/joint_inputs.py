@@ -31,8 +31,8 @@ class JointInputs(Inputs):
         points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
-        angle, stretch = (torch.from_numpy(draws.astype(np.float32)).to(device) for draws in (angle, stretch))
-        points = resampling.turned(points, angle, stretch)
+        turn = (torch.from_numpy(draws.astype(np.float32)).to(device) for draws in (angle, stretch))
+        points = resampling.turned(points, *turn)
         if recipe.jitter:
             noise = torch.from_numpy(rng.standard_normal((*points.shape[:-1], 2), dtype=np.float32)).to(device)
             points[..., :2] += noise * recipe.jitter

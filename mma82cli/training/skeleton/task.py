@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.device import autocast
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
 from mma82cli.training.skeleton.predict import Predictor
+from mma82cli.training.skeleton.recipe import SkeletonRecipe
 from mma82cli.training.task import Task, accuracy
 
 
-class SkeletonTask(Task):
+class SkeletonTask(Task[SkeletonRecipe, Any]):
     """Clips of `train`, and of `val` (or None), on the device."""
 
     def __init__(self, inputs: Inputs, labels: Taxonomy, train: Clips, val: Clips | None, device, dtype=torch.float32):
@@ -40,7 +43,7 @@ class SkeletonTask(Task):
         """See `Inputs`."""
         return self.inputs.scratch()
 
-    def part_loss(self, network: nn.Module, rows: np.ndarray, rng: np.random.Generator, scratch):
+    def part_loss(self, network, rows: np.ndarray, rng: np.random.Generator, scratch):
         """The mean loss of the clips `rows`, and how many are right."""
         batch = self.inputs.train(self.train, rows, rng, scratch)
         with autocast(self.device, self.dtype):
@@ -62,7 +65,7 @@ class SkeletonTask(Task):
             loss = loss + self.recipe.body_loss * F.nll_loss(chances.clamp(min=1e-8).log(), self.body[labels])
         return loss
 
-    def validate(self, model: nn.Module) -> dict:
+    def validate(self, model) -> dict:
         """One clip a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.inputs, self.device, self.dtype, num_clips=1)
         return accuracy(predict.some(self.val, np.arange(len(self.val))).argmax(1), self.val.labels.cpu().numpy())
