@@ -153,7 +153,7 @@ def test_skip_sets_bad_records_aside(run, taxonomy, tmp_path):
     "more, said",
     [
         (["--set", "epoch=3"], "did you mean 'epochs'"),
-        (["--recipe", "posec4d"], "built in: gc-tsm"),
+        (["--recipe", "posec4d"], ", gc-tsm, "),
         (["--resume"], "nothing to resume"),
         (["--layout", "coco18"], "no layout 'coco18'"),
         (["--init", "nowhere.safetensors"], "No such file"),
