@@ -168,7 +168,8 @@ class Output:
     def abort(self) -> None:
         """Forgets an unfinished file. Lines already written to stdout leave: they are whole."""
         if self._temporary:
-            self._file.close()
+            with suppress(OSError):  # it tries to write what it still holds
+                self._file.close()
             os.unlink(self._temporary)
             self._temporary = None
             return

@@ -28,6 +28,7 @@ class ResumeFile:
     def __init__(self, path: str, made: dict[str, str]):
         if path.endswith(".gz"):
             raise WrongUsage(f"--resume {path}: a compressed file can't be appended to; expected plain JSON Lines")
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +66,11 @@ class ResumeFile:
         return True
 
     def append(self, record: dict) -> None:
-        """One record as one line, in one write."""
+        """One record as one line, in one write. Raises OSError where there is no room."""
         line = memoryview(orjson.dumps(record, option=WRITE))
-        while line:
-            line = line[os.write(self._file, line) :]
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            error.filename = self._path
+            raise

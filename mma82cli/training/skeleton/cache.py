@@ -69,9 +69,12 @@ def save(folder: str, key: str, stores: dict[str, ClipStore], said: dict) -> Non
                 np.save(os.path.join(temporary, f"{split}.{name}.npy"), array)
         about = {"arrays": {split: list(whole) for split, whole in arrays.items()}, "said": said}
         Path(temporary, ABOUT).write_text(json.dumps(about))
-        shutil.rmtree(place, ignore_errors=True)  # a damaged one
-        with suppress(FileExistsError):  # another process was as fast
+        with suppress(OSError):  # there is one
             os.rename(temporary, place)
+        if os.path.exists(temporary) and load(folder, key) is None:  # not another process's, then, but a damaged one
+            shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):
+                os.rename(temporary, place)
     except OSError as error:
         raise DataError(f"{error.filename or folder}: {error.strerror}; the joints are not kept (--cache)") from None
     finally:
