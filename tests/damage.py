@@ -99,7 +99,7 @@ def in_lines(data: bytes, rng: random.Random) -> bytes:
         else:
             try:
                 lines[at] = in_json(lines[at], rng)
-            except ValueError:  # damaged before
+            except (ValueError, RecursionError):  # damaged before
                 lines[at] = in_bytes(lines[at], rng)
     return b"\n".join(lines) + b"\n" * rng.randrange(3)
 
