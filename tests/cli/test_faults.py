@@ -96,7 +96,8 @@ def test_a_folder_that_takes_nothing_is_one_line(tmp_path):
     for place in ("/proc/out.jsonl", tmp_path / "none" / "out.jsonl", tmp_path / "file" / "out.jsonl"):
         (tmp_path / "file").write_text("")
         one_line(call("suppress", "-o", place, input=MANY), str(place))
-    one_line(call("extract-skeleton", "--model", "dots", "--resume", "/proc/out.jsonl", input=b'{"video":"a.mp4"}\n'), "/proc/out.jsonl")
+    resumed = call("extract-skeleton", "--model", "dots", "--resume", "/proc/out.jsonl", input=b'{"video":"a.mp4"}\n')
+    one_line(resumed, "/proc/out.jsonl")
     one_line(call("merge-annotations", "--agreement", "/proc/a.jsonl", input=as_lines(ANNOTATIONS)), "/proc/a.jsonl")
 
 
