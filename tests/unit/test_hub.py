@@ -7,9 +7,11 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,17 +23,20 @@ from mma82cli import hub, share
 from mma82cli.records import DataError, WrongUsage
 
 DATA = np.random.default_rng(0).bytes(300_000)
+PIECE = 10_000
+CROWD = int(os.environ.get("CROWD", "20"))  # processes at once
 SHA = hashlib.sha256(DATA).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; `tear` bytes at most an answer; `ranges` False answers every request with the whole."""
+    """Serves `files`; `tear` bytes at most an answer, `pause` seconds before each PIECE of it; `ranges` False answers every
+    request with the whole."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
-        self.files, self.asked, self.tear, self.ranges = {}, [], None, True
+        self.files, self.asked, self.tear, self.ranges, self.pause = {}, [], None, True, 0.0
         self.root = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -52,7 +57,13 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - first))
         self.end_headers()
-        self.wfile.write(data[first:][: server.tear])
+        answer = data[first:][: server.tear]
+        for begin in range(0, len(answer), PIECE):
+            time.sleep(server.pause)
+            try:
+                self.wfile.write(answer[begin : begin + PIECE])
+            except OSError:  # who asked is gone
+                return
 
     def log_message(self, *_):
         pass
@@ -188,13 +199,28 @@ def test_a_member_of_a_zip(server, table):
             hub.fetch("bad")
 
 
-def test_twenty_processes_fetch_it_once(server, table):
+def test_many_processes_fetch_it_once(server, table):
     code = "import sys; from mma82cli import hub; print(hub.fetch('net'))"
     command = [sys.executable, "-c", code]
-    many = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(20)]
+    many = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(CROWD)]
     answers = {process.communicate()[0] for process in many}
     assert {process.returncode for process in many} == {0} and len(answers) == 1
     assert len(server.asked) == 1
+
+
+def test_processes_that_are_killed_leave_a_part_that_the_next_takes_up(server, table, tmp_path):
+    server.pause = 0.02
+    part, command = tmp_path / "cache" / "net.onnx.part", [sys.executable, "-c", "from mma82cli import hub; hub.fetch('net')"]
+    for share_ in (0.2, 0.5, 0.8):
+        process = subprocess.Popen(command, cwd=ROOT)
+        while not (part.exists() and part.stat().st_size >= share_ * len(DATA)) and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (tmp_path / "cache" / "net.onnx").exists()
+    assert hub.fetch("net").read_bytes() == DATA
+    starts = [int(wanted[6:-1]) if wanted else 0 for _, wanted in server.asked]
+    assert starts == sorted(starts) and starts[-1] >= 0.7 * len(DATA) and not part.exists()
 
 
 def test_names_that_are_not_there(table):
