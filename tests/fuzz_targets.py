@@ -191,7 +191,7 @@ def _conversions(joints: bytes, folder: Path) -> list[Target]:
     }
     evil = pickle.dumps([{"frame_dir": Evil(str(folder / "canary"))}])
     made = [_label_studio(), Target("from tree", ("convert", "--from", "tree", "{}"), (b"x",), WORDS)]
-    for name, (_, reads, writes) in FORMATS.items():
+    for name, (_, reads, writes, *_) in FORMATS.items():
         data, out = records.get(name, as_lines(SEGMENTS)), folder / f"seed-{name}.{'eaf' if name == 'elan' else 'x'}"
         more = ("--taxonomy", "mma82") if name in ("ma52", "mma52", "mac-mar", "mac-mmad") else ()
         if not writes:

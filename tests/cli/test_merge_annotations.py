@@ -193,3 +193,28 @@ def test_agreement_as_tables(run, tmp_path, ending, sign):
     run("merge-annotations", "--agreement", tmp_path / f"agreement.{ending}", stdin=rows)
     text = (tmp_path / f"agreement.{ending}").read_text()
     assert sign in text and "Nodding" in text and "a2" in text and "median" in text
+
+
+def test_a_crowd_far_too_large_for_the_optimum_is_grouped_in_little_memory(run):
+    """Three thousand annotations open at once have 4.5 million pairs, whose tIoUs have no common denominator of any use."""
+    rows = [line(f"a{i % 3}", i / 1000, 5 + (i * 7919 % 5000) / 1000 + i / 1e6) for i in range(3000)]
+    data = "".join(json.dumps(row) + "\n" for row in rows)
+    limited = f"ulimit -v 1500000; exec {ROOT / 'bin' / 'mma82'} merge-annotations"
+    done = subprocess.run(["bash", "-c", limited], input=data, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and "1 crowds" in done.stderr, done.stderr
+    segments = [json.loads(text) for text in done.stdout.splitlines()]
+    assert sum(len(s["annotators"]) for s in segments) == 3000 and 1000 <= len(segments) <= 1100
+    assert all(len(set(s["annotators"])) == len(s["annotators"]) for s in segments)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([line("a", 1, 2, duration=1e300)], "'duration' is 1e+300; expected seconds within a century"),
+        ([line(f"a{i}", 1, 2, video=f"v{i}") for i in range(500)], "500 annotators of 500 labels in videos are too many"),
+    ],
+)
+def test_agreement_has_bounds(run, tmp_path, rows, words):
+    result = run("merge-annotations", "--agreement", tmp_path / "a.jsonl", "-q", stdin=rows)
+    assert result.code == 1 and result.err.count("\n") == 1 and words in result.err
+    assert not (tmp_path / "a.jsonl").exists()
