@@ -7,6 +7,7 @@ adds FILE…, -o, -q, --no-progress, --on-error and --debug, and hands the funct
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 import time
@@ -89,6 +90,8 @@ def command(example: str, reads: bool = True, details: str = "", takes: str = ""
         def invoke(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error="stop", **own_options):
             from mma82cli.stream import Pipe
 
+            for parameter in options:
+                _check_finite(parameter, own_options.get(parameter.name))
             pipe = Pipe(call.name, files, output, quiet, not no_progress, _plain(on_error))
             return run_in(pipe, function, {name: _plain(value) for name, value in own_options.items()})
 
@@ -119,6 +122,13 @@ def _for_typer(parameter: inspect.Parameter) -> inspect.Parameter:
         info = copy(info)
         info.metavar = "|".join(str(word.value) for word in words)
     return parameter.replace(annotation=Annotated[kind, info])
+
+
+def _check_finite(parameter: inspect.Parameter, value) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        info = parameter.annotation.__metadata__[0]
+        name = next(word for word in (info.default, *info.param_decls) if str(word).startswith("--"))
+        raise WrongUsage(f"{name} is {value}; expected a finite number")
 
 
 def _plain(value):

@@ -43,7 +43,7 @@ def parse_tious(text: str) -> list[float]:
         parts = [float(part) for part in text.replace(":", ",").split(",")]
         if ":" in text:
             low, high, step = parts
-            parts = [round(low + i * step, 9) for i in range(int((high - low) / step + 1e-6) + 1)]
+            parts = [round(low + i * step, 9) for i in range(min(61, int((high - low) / step + 1e-6) + 1))]
     except (ValueError, ZeroDivisionError, OverflowError):
         parts = []
     if not 0 < len(parts) <= 60 or not all(0 < t <= 1 for t in parts) or len(set(parts)) < len(parts):

@@ -53,7 +53,10 @@ def test_version_and_help_import_no_typer(run):
     assert [line.split()[0] for line in run("--help").out.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [[], ["scroe"], ["--nope"], ["score", "--nope"], ["score", "--metric", "nope"]])
+ENDLESS = [["cut", "--max", "inf"], ["merge-annotations", "--min-duration", "inf"], ["diagnose", "--tiou", "0.1:0.9:1e-12"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["scroe"], ["--nope"], ["score", "--nope"], ["score", "--metric", "nope"], *ENDLESS])
 def test_wrong_usage_is_status_2(run, arguments):
     result = run(*arguments)
     assert result.code == 2 and result.out == "" and "Traceback" not in result.err
