@@ -40,7 +40,7 @@ def resample(systems: list[dict[str, Matched]], sizes: dict[str, int], tious, un
         return None
     units = np.searchsorted(there, units)
     made = [{lv: _curves(part, units, count, sizes[lv]) for lv, part in parts.items()} for parts in systems]
-    drawn = list(confidence.weights(np.full(count, 1 / count), count, resamples, seed))
+    drawn = list(confidence.weights(np.ones(count, int), resamples, seed))
     figures = []
     for levels in made:
         means = {lv: np.concatenate([_means(*level, weights, len(tious)) for weights in drawn]) for lv, level in levels.items()}

@@ -86,6 +86,7 @@ def main() -> None:
             "  --per-class": [*score, "--per-class"],
             "  --counts": [*score, "--counts"],
             "  --body-suppress gauss": [*score, "--body-suppress", "gauss"],
+            "  --ci 1000": [*score, "--ci", "1000"],
         }
         best = {name: min(cost(command) for _ in range(3)) for name, command in commands.items()}
         least = best["import orjson, numpy; parse"]

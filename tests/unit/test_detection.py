@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mma82cli.detection import suppress
-from mma82cli.metrics import detection
+from mma82cli.metrics import detection, detection_confidence
 from mma82cli.metrics.detection import SLACK, Spans, admitted, evaluate, match, parse_tious, show_tious
+from mma82cli.metrics.detection_report import matched
 from mma82cli.records import DataError, WrongUsage
 
 seeds = st.integers(0, 2**32 - 1)
@@ -173,6 +174,29 @@ def test_a_better_ranking_never_lowers_ap(seed):
     better = found._replace(scores=found.scores + taken)  # what hits keeps its order, and comes before what misses
     before, after = (evaluate(truth, f, tious=[0.5], evaluator="activitynet")["avg", "action"] for f in (found, better))
     assert after >= before - 1e-12
+
+
+@settings(deadline=None, max_examples=80)
+@given(seeds)
+def test_a_resample_is_the_map_of_the_videos_it_drew(seed):
+    truth, found = data(seed)
+    rng = np.random.default_rng(seed)
+    found = found._replace(scores=rng.permutation(len(found.scores)) / 7)
+    times = rng.integers(0, 4, 4)
+    drawn = []
+    for spans in (truth, found):  # every copy is a video of its own
+        parts = [spans.take(spans.video == v)._replace(video=None) for v in range(4) for _ in range(times[v])]
+        video = np.arange(len(parts)).repeat([len(part.label) for part in parts])
+        columns = [np.concatenate([getattr(p, c) for p in parts] or [np.zeros(0)]) for c in ("label", "segments")]
+        scores = np.concatenate([p.scores for p in parts]) if parts and spans.scores is not None else None
+        drawn.append(Spans(video, columns[0].astype(int), columns[1].reshape(-1, 2), scores))
+    if not len(drawn[0].video) or not len(drawn[1].video):
+        return
+    wanted = evaluate(*drawn, tious=[0.3, 0.5], evaluator="activitynet")
+    part = matched(truth, found, [0.3, 0.5], "activitynet")
+    curves = detection_confidence._curves(part, np.arange(4), 4, 3)
+    got = detection_confidence._means(*curves, times[None].astype(float), 2)[0]
+    assert got.tolist() == pytest.approx([wanted[0.3, "action"], wanted[0.5, "action"]], abs=1e-12)
 
 
 def test_truth_that_repeats_or_is_empty():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mma82cli.metrics import recognition
+from mma82cli.metrics.confidence import Outcomes, interval, resample, weights
 from mma82cli.metrics.report import metric_lines
 from mma82cli.metrics.tally import Tally
 from mma82cli.taxonomy import load_taxonomy
@@ -88,6 +89,49 @@ def test_any_sharding_and_order_adds_up_to_the_same_counts(seed, n, data):
         for record in shard.to_records({"body": "max"}):
             merged.add_record(record, {"body": "max"})
     assert list(merged.to_records({})) == list(whole.to_records({}))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_a_better_rank_lowers_nothing_and_names_do_not_matter(seed, n):
+    labels, scores = predictions(seed, n, classes=12)
+    before = recognition.evaluate(labels, scores, rule="present")
+    better = scores.copy()
+    rows = np.random.default_rng(seed).permutation(n)[: 1 + n // 3]
+    better[rows, labels[rows]] += 0.5
+    after = recognition.evaluate(labels, better, rule="present")
+    assert all(after[m, "action"] >= before[m, "action"] - 1e-12 for m in ("top1", "top5", "mca", "micro-f1"))
+    names = np.random.default_rng(seed + 1).permutation(12)
+    renamed = np.empty_like(scores)
+    renamed[:, names] = scores
+    assert recognition.evaluate(names[labels], renamed) == pytest.approx(recognition.evaluate(labels, scores), abs=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 80), st.booleans())
+def test_the_interval_brackets_the_value(seed, n, clustered):
+    labels, scores = predictions(seed, n)
+    tally = Tally(MMA82)
+    ranked = tally.rank(labels, scores)
+    outcomes = Outcomes(clustered)
+    outcomes.add(ranked, [], [i % max(2, n // 3) for i in range(n)], ["x"] * n)
+    drawn = resample([outcomes.tables()], tally.sizes, outcomes.units(), 200, seed, "sklearn")
+    for level in ("action", "body"):
+        value = float((ranked[level].rank == 0).mean())
+        if drawn is None:  # one kind of outcome
+            assert value in (0, 1)
+        else:
+            low, high = interval(drawn[0]["top1", level])
+            assert low - 1e-9 <= value <= high + 1e-9
+
+
+def test_drawing_by_unit_and_by_kind_have_the_same_moments():
+    for frequency in (np.array([3, 1, 2, 1]), np.array([30, 10, 20, 10])):
+        (drawn,) = weights(frequency, 4000, 0)
+        units = frequency.sum()
+        assert (drawn.sum(1) == units).all()
+        assert drawn.mean(0) == pytest.approx(frequency, rel=0.06)
+        assert drawn.var(0) == pytest.approx(frequency * (1 - frequency / units), rel=0.12)
 
 
 def test_evaluate_is_the_tally_in_one_call():
