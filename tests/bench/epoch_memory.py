@@ -1,4 +1,6 @@
-"""Whether memory stays flat while an epoch's videos are read: python tests/bench/epoch_memory.py [CLIPS] (default 10000)
+"""Whether memory stays flat while an epoch's videos are read: python tests/bench/epoch_memory.py [CLIPS] [SOURCE]
+
+10,000 clips unless told otherwise; SOURCE is cache, pyav or opencv (default: all of them).
 
 Clips of 50 files in random order, 8 frames each, so that nearly every one opens a file. Resident MiB as the epoch goes on.
 """
@@ -51,16 +53,18 @@ def epoch(name: str, source, clips: list[Clip], count: int) -> None:
     print(f"{name:20}" + "".join(f"{value:9.1f}" for value in seen), flush=True)
 
 
-def main(count: int = 10_000) -> None:
+def main(count: int = 10_000, only: str = "") -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = write_videos(folder)
         print(f"{'MiB after clips':20}" + "".join(f"{(i + 1) * count // LOOKS:9,}" for i in range(LOOKS)))
-        epoch("cache", Cache(f"{folder}/cache", 144), clips, count)
-        if opening.has_pyav():
+        if only in ("", "cache"):
+            epoch("cache", Cache(f"{folder}/cache", 144), clips, count)
+        if only in ("", "pyav") and opening.has_pyav():
             epoch("decoding, PyAV", Frames(144), clips, count)
         opening.has_pyav = lambda: False
-        epoch("decoding, OpenCV", Frames(144), clips, count)
+        if only in ("", "opencv"):
+            epoch("decoding, OpenCV", Frames(144), clips, count)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])
