@@ -127,9 +127,18 @@ def typer_app(name: str):
     function = import_module(f"mma82cli.commands.{COMMANDS[name][0]}").run
     function.name = name
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    epilog = "Example:\n\n\b\n" + "\n".join("  " + line for line in function.example.strip().splitlines())
-    app.command(epilog=epilog, context_settings={"help_option_names": ["--help", "-h"]})(function)
-    return typer.main.get_command(app)
+    app.command(epilog=_after_options(function), context_settings={"help_option_names": ["--help", "-h"]})(function)
+    made = typer.main.get_command(app)
+    for argument in (p for p in made.params if p.param_type_name == "argument"):
+        argument.display_type_rich = lambda ctx=None: None  # type: ignore[attr-defined]  # FILE is no `<list[str]>` to a person
+    return made
+
+
+def _after_options(function) -> str:
+    """The end of a command's help: the fields of its records, and an example."""
+    fields = {"Reads": function.takes, "Adds": function.adds, "Writes": function.writes}
+    lines = [f"{verb}: {', '.join(names)}." for verb, names in fields.items() if names]
+    return "\n\n".join([*lines, "Example:", "\b\n" + "\n".join("  " + x for x in function.example.strip().splitlines())])
 
 
 def _dispatch(name: str, arguments: list[str]) -> int:

@@ -6,12 +6,14 @@ import os
 import random
 import re
 import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, as_lines
 
 from mma82cli import __version__
 from mma82cli.cli import COMMANDS
+from mma82cli.manual.table import commands
 
 MMA82 = str(ROOT / "bin" / "mma82")
 TABLE = (ROOT / "tests/CHECKLIST.md").read_text(encoding="utf-8")
@@ -46,11 +48,37 @@ def test_help_is_the_same_by_every_name(run):
     assert all(re.search(rf"^  {name}  +\S", result.out, re.M) for name in COMMANDS)
 
 
+@pytest.mark.parametrize("name", ["--version", "--help", *COMMANDS])
+def test_start_up_costs_little_beside_an_interpreter(name):
+    words = [MMA82, name] if name.startswith("-") else [MMA82, name, "--help"]
+    limit = 0.05 if name.startswith("-") else 0.15
+
+    def cost(command) -> float:
+        before = os.times()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    # the launcher goes through the environment's interpreter; one try in five is enough, for the machine has other work
+    assert any(cost(words) - cost([sys.executable, "-c", "pass"]) < limit for _ in range(5))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_the_fields_of_records(run, name):
+    command = next(c for c in commands() if c.name == name)
+    told = " ".join(run(name, "--help").out.split())
+    for verb, fields in (("Reads", command.takes), ("Adds", command.adds), ("Writes", command.writes)):
+        assert not fields or f"{verb}: {', '.join(fields)}." in told
+    assert "list[str]" not in told
+
+
 def test_wrong_usage_says_what_would_be_right(run):
     assert "did you mean 'score'" in run("scroe").err
     metrics = run("score", "--metric", "nope")
     assert all(name in metrics.err for name in ("top1", "mca", "map")) and metrics.err.count("\n") == 1
-    assert run("score", "--nope").err.isascii() and "--metric" in run("score", "--metrik", "mca").err
+    unknown = run("score", "--metrik", "mca")
+    assert unknown.err.startswith("mma82 score: ") and "--metric" in unknown.err and unknown.err.count("\n") == 1
+    assert unknown.err.isascii() and run().err.startswith("usage: mma82 COMMAND")
 
 
 def test_predictions_come_by_any_way(run, tmp_path):
@@ -58,7 +86,8 @@ def test_predictions_come_by_any_way(run, tmp_path):
     (tmp_path / "p").write_bytes(data)
     (tmp_path / "a").write_bytes(as_lines(PREDICTIONS[:7]))
     (tmp_path / "b").write_bytes(as_lines(PREDICTIONS[7:]))
-    ways = ["score < p", "score - < p", "score p", "score a b", "score a - < b"]
+    (tmp_path / "odd").write_bytes(b"\xef\xbb\xbf" + b"\r\n \r\n".join(data.splitlines()))
+    ways = ["score < p", "score - < p", "score p", "score a b", "score a - < b", "score < <(cat p)", "score odd"]
     outs = [subprocess.run(["bash", "-c", f"{MMA82} {way}"], cwd=tmp_path, capture_output=True).stdout for way in ways]
     assert len(set(outs)) == 1 and outs[0]
     mixed = list(PREDICTIONS)
@@ -69,6 +98,8 @@ def test_predictions_come_by_any_way(run, tmp_path):
 def test_the_column_of_broken_json_is_told(run):
     result = run("score", stdin=b'{"id":"a","label":0,"topk":[[0,1]]}\n{bad\n')
     assert result.code == 1 and result.out == "" and result.err.startswith("mma82 score: <stdin>:2:2: ")
+    result = run("score", stdin=b'\n{"id":"\xff"}\n')
+    assert result.code == 1 and result.err.startswith("mma82 score: <stdin>:2:8: bad UTF-8, byte 0xff")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +115,19 @@ def test_bad_fields_are_named_with_their_value(run, fields, words):
     result = run("score", stdin=[good, {**good, "id": "b", **fields}])
     assert result.code == 1 and result.out == "" and result.err.count("\n") == 1
     assert result.err.startswith("mma82 score: <stdin>:2: ") and words in result.err and "expected" in result.err
+
+
+def test_scoring_imports_nothing_heavy(run):
+    result = run("score", stdin=PREDICTIONS, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    modules = {line.rsplit("|", 1)[-1].strip() for line in result.err.splitlines()}
+    assert result.code == 0 and "numpy" in modules and not modules & {"torch", "cv2", "sklearn", "scipy", "matplotlib"}
+
+
+def test_twins_in_either_of_two_systems_are_named(run, tmp_path):
+    (tmp_path / "twice").write_bytes(as_lines([*PREDICTIONS, PREDICTIONS[3]]))
+    result = run("score", "--compare", tmp_path / "twice", stdin=PREDICTIONS)
+    assert result.code == 1 and result.out == "" and result.err.count("\n") == 1
+    assert all(word in result.err for word in ('twice:41: ', '"c3"', "twice:4"))
 
 
 def test_nothing_to_score_is_an_error(run):
@@ -136,9 +180,11 @@ def test_no_variable_and_no_file_changes_a_result(run, tmp_path):
 
 def test_options_change_the_signature(run):
     def signature(*options):
-        return run("score", "--metric", "mca", "--level", "action", *options, stdin=PREDICTIONS).records[0]["signature"]
+        records = [{**record, "truth": record["label"], "split": "test"} for record in PREDICTIONS]
+        return run("score", "--metric", "mca", "--level", "action", *options, stdin=records).records[0]["signature"]
 
-    changed = ["--labels=union"], ["--ci=20"], ["--ci=21"], ["--ci=20", "--seed=1"], ["--taxonomy=mma82-fig3"], []
+    changed = ["--labels=union"], ["--split=test"], ["--target=truth"], ["--taxonomy=mma82-fig3"], []
+    changed += ["--ci=20"], ["--ci=21"], ["--ci=20", "--seed=1"]
     assert len({signature(*options) for options in changed}) == len(changed)
     assert all(signature(*options).endswith(f"|version:{__version__}") for options in changed)
 

@@ -46,6 +46,8 @@ def test_an_old_split_is_replaced_in_its_place(run):
 def test_seed_and_ratio(run):
     rows = clips(n=210, subjects=19)
     assert run("make-splits", "--seed", "1", stdin=rows).out == run("make-splits", "--seed", "1", stdin=rows).out
+    assert run("make-splits", stdin=rows).out == run("make-splits", "--seed", "0", stdin=rows).out
+    assert run("make-splits", "--seed", "2", stdin=rows).out != run("make-splits", "--seed", "1", stdin=rows).out
     two = Counter(r["split"] for r in run("make-splits", "--ratio", "4:1", stdin=rows).records)
     assert set(two) == {"train", "test"} and two["train"] > 3 * two["test"]
     assert run("make-splits", "--ratio", "4:x", stdin=rows).code == 2

@@ -231,6 +231,16 @@ def test_the_same_bytes_whatever_the_threads_file_or_batch(run, trained, tmp_pat
         assert a["scores"] == pytest.approx(b["scores"], abs=0.02)
 
 
+def test_a_record_leaves_infer_before_the_next_comes(trained):
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    with subprocess.Popen([ROOT / "bin" / "mma82", "infer", trained[0]], **pipes, env={**os.environ, **QUICK}) as process:
+        process.stdin.write(as_lines(skeletons()[:1]))
+        process.stdin.flush()
+        assert "scores" in json.loads(process.stdout.readline())  # hangs, and so fails, if it waits for a batch
+        process.stdin.close()
+    assert process.returncode == 0
+
+
 def test_topk_in_place_of_scores(run, trained):
     full, best = infer(run, trained[0]).records, infer(run, trained[0], "--topk", "2").records
     for a, b in zip(full, best, strict=True):
