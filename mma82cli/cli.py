@@ -6,6 +6,7 @@ Only the chosen command's module is imported, so that `--version` and `--help` c
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 
@@ -138,7 +139,26 @@ def _after_options(function) -> str:
     """The end of a command's help: the fields of its records, and an example."""
     fields = {"Reads": function.takes, "Adds": function.adds, "Writes": function.writes}
     lines = [f"{verb}: {', '.join(names)}." for verb, names in fields.items() if names]
-    return "\n\n".join([*lines, "Example:", "\b\n" + "\n".join("  " + x for x in function.example.strip().splitlines())])
+    return "\n\n".join([*lines, "Example:", "\b\n" + "\n".join("  " + x for x in folded(function.example))])
+
+
+def folded(example: str, width: int = 69) -> list[str]:
+    """Lines of a shell, those longer than `width` broken as a person would: after a pipe, else before an option or a `>`."""
+    lines = []
+    for line in example.strip().splitlines():
+        words = re.findall(r"(?:'[^']*'|\"[^\"]*\"|\S)+", line)
+        short, indent = len(line) <= width, ""
+        while words and not short:
+            fits = [n for n in range(1, len(words)) if len(indent + " ".join(words[:n])) <= width - 2]
+            pipes = [n for n in fits if words[n - 1] in ("|", "&&")]
+            options = [n for n in fits if words[n][0] in "->"]
+            at = (pipes or options or [len(words)])[-1]
+            lines.append(indent + " ".join(words[:at]) + " \\" * (at in options and at not in pipes))
+            words, indent = words[at:], "    "
+            line = indent + " ".join(words)
+            short = len(line) <= width
+        lines += [line] * bool(words)
+    return lines
 
 
 def _dispatch(name: str, arguments: list[str]) -> int:

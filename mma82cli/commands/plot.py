@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from itertools import chain
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -21,8 +22,11 @@ mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
 mma82 stats clips.jsonl | mma82 plot auto --out figures
 mma82 plot curves --out figures seed-0/log.jsonl seed-1/log.jsonl
 """
-DETAILS = "\b\n" + "\n".join(f"{name:<{WIDTH}}{what}" for name, (_, _, what) in KINDS.items())
-DETAILS += f"\n{'auto':<{WIDTH}}all of these that the first line can be drawn as"
+WHAT = {name: what for name, (_, _, what) in KINDS.items()} | {"auto": "all of these that the first line can be drawn as"}
+ROWS = (
+    fill(f"{name:<{WIDTH}}{what}", 76, subsequent_indent=" " * WIDTH, break_on_hyphens=False) for name, what in WHAT.items()
+)
+DETAILS = "\b\n" + "\n".join(ROWS)
 
 KindName = Annotated[Kind, typer.Argument(metavar="KIND", show_default=False, help="one of the kinds below")]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the files")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mma82cli import __version__
+from mma82cli.cli import folded
 from mma82cli.manual import markdown, roff
 from mma82cli.manual.fields import FIELDS
 from mma82cli.manual.table import Command, Option
@@ -43,7 +44,7 @@ def command_page(command: Command, everything: list[Command], date: str) -> str:
         roff.section("exit status"),
         *exit_status(),
         roff.section("examples"),
-        roff.block(command.example, opens=True),
+        roff.block("\n".join(folded(command.example)), opens=True),
         *_see_also(command, everything),
     ]
     return "\n".join(lines) + "\n"
@@ -105,7 +106,7 @@ def _words(option: Option) -> str:
     more = []
     if option.required and option.names:
         more.append("must be given")
-    if option.names and option.repeatable:
+    if option.names and option.repeatable and "repeat" not in option.help:
         more.append("may be given several times")
     if option.choices and option.metavar != "|".join(option.choices):
         more.append("one of " + ", ".join(option.choices))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from textwrap import dedent, wrap
 
 CODE = re.compile(r"`([^`]+)`")
 OPTION = re.compile(r"(?<![\w\-/`])(--?[a-zA-Z][\w-]*)")
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 SENTENCE = re.compile(r"[.?!]([\"')\]*]|\\fP)*$")
+ENTRY = re.compile(r"(\s*\S(?:.*?\S)??\s{2,})(?=\S)")
+SET = 69  # columns of a block on a terminal of 80
 WIDER = re.compile(r"[^\x00-\x7f]")  # which mandoc reads as \[uXXXX]
 WIDE = 78  # bytes of a line, with room for what shields its end
 LINK = re.compile(r"\[([^\]]+)\]\(([^)]+)\)")
@@ -76,8 +79,8 @@ def subsection(title: str) -> str:
 
 def block(text: str, opens: bool = False) -> str:
     """Lines as they are set, indented. `opens`: it is the first in its section."""
-    lines = [safe(verbatim(line)) for line in text.strip("\n").split("\n")]
-    return "\n".join([*([] if opens else [".PP"]), ".nf", ".RS 4", *lines, ".RE", ".fi"])
+    lines = [safe(verbatim(line)) for line in dedent(text.strip("\n")).split("\n")]
+    return "\n".join([*([] if opens else [".PP"]), ".nf", ".RS 2", *lines, ".RE", ".fi"])
 
 
 def item(head: str, text: str) -> str:
@@ -90,12 +93,32 @@ def bullet(text: str) -> str:
     return f".IP \\(bu 2\n{inline(text)}"
 
 
+def narrowed(text: str) -> list[str]:
+    """The lines of a list in two columns, as help shows it; where one is too long for a page, the second column is set anew."""
+    lines = dedent(text).split("\n")
+    if max(map(len, lines)) <= SET:
+        return lines
+    rows: list[list[str]] = []  # first column with its blanks, second
+    for line in lines:
+        entry, blank = ENTRY.match(line), len(line) - len(line.lstrip())
+        if rows and not entry and rows[-1][0].strip() and blank > 6:
+            rows[-1][1] += " " + line.strip()
+        else:
+            head = entry[1] if entry else " " * blank
+            rows.append([head, line[len(head) :]])
+    out = []
+    for head, rest in rows:
+        hang = " " * (len(head) + 2 * head.isspace())
+        out += wrap(rest, SET, initial_indent=head, subsequent_indent=hang, break_on_hyphens=False) or [""]
+    return out
+
+
 def prose(text: str, first: bool = False) -> list[str]:
     """Paragraphs; one that begins with \\b is a block. `first`: they open a section."""
     out = []
     for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
         if paragraph.startswith("\b"):
-            out.append(block(paragraph.removeprefix("\b").strip("\n")))
+            out.append(block("\n".join(narrowed(paragraph.removeprefix("\b").strip("\n")))))
         elif paragraph.strip():
             out.append(inline(paragraph) if first and not out else f".PP\n{inline(paragraph)}")
     return out

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from mma82cli.cli import COMMANDS
+from mma82cli.cli import COMMANDS, folded
 from mma82cli.manual.fields import FIELDS
 from mma82cli.manual.files import generated, rewrite
 from mma82cli.manual.table import commands
@@ -87,6 +87,19 @@ def test_pages_are_clean():
 @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
 def test_pages_fit_a_terminal():
     for name in PAGES:
-        done = subprocess.run(["groff", "-man", "-Tutf8", "-Kutf8", "-ww", ROOT / name], capture_output=True, text=True)
+        command = ["groff", "-man", "-Tutf8", "-Kutf8", "-ww", "-P-cbou", "-rLL=80n", ROOT / name]
+        done = subprocess.run(command, capture_output=True, text=True)
         warnings = [line for line in done.stderr.splitlines() if "warning" in line]
         assert not warnings, f"{name}: {warnings}"
+        if name.endswith(".1"):  # a tutorial shows records, which are as long as they are
+            wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+            assert not wide, f"{name}: {wide}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_long_examples_are_folded_and_stay_what_they_are(name):
+    example = next(c for c in commands() if c.name == name).example
+    lines = folded(example)
+    assert max(map(len, lines)) <= 69
+    assert subprocess.run(["bash", "-n"], input="\n".join(lines), text=True).returncode == 0
+    assert " ".join(" ".join(lines).replace("\\ ", " ").split()) == " ".join(example.split())
