@@ -14,7 +14,7 @@ import numpy as np
 
 from mma82cli.detection import suppress
 from mma82cli.metrics.detection import Spans
-from mma82cli.records import MISSING, DataError, is_number, record_id, show, wrong
+from mma82cli.records import MISSING, DataError, is_number, record_id, run_of, show, wrong
 from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
 
@@ -93,7 +93,7 @@ class Detections:
     """Reads the detections and the truth of a pipe.
 
     split     only videos of this split
-    by        fields whose values make the groups
+    by        fields whose values make the groups; `file`, where a record has none, is the FILE's name
     truth     {id: record with segments}, where predictions carry no truth of their own
     """
 
@@ -123,8 +123,10 @@ class Detections:
     def add(self, line: Line) -> None:
         """One video. Raises DataError, and then nothing was kept of it."""
         record = line.record
+        if "file" in self.by:
+            record.setdefault("file", line.file)
         name = record_id(record, self.taxonomy.id)
-        key = (name, show(record["run"]) if "run" in record else "")
+        key = (name, run_of(record, self.by))
         if key in self._places:
             raise DataError(f"id {show(name)} was given before, at {':'.join(map(str, self._places[key]))}; ids must differ")
         record = self._joined(name, record)

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 
 from mma82cli.fingerprints import Seen
-from mma82cli.records import MISSING, DataError, is_number, record_id, show, wrong
+from mma82cli.records import MISSING, DataError, is_number, record_id, run_of, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
 
@@ -45,7 +45,7 @@ class Predictions:
 
     taxonomy  what `scores` follow; target: the field that holds the truth
     split     only records of this split
-    by        fields whose values make the groups
+    by        fields whose values make the groups; `file`, where a record has none, is the FILE's name
     truth     {id: record}, where predictions carry no truth of their own
     softmax   turns logits into probabilities (only sums need it)
     also      collects the detections of the same records
@@ -57,7 +57,8 @@ class Predictions:
         self.other_taxonomies: set[str] = set()  # named by records, and not ours
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
         self.scored: set[str] = set()  # ids of the truth that were met
-        self._odd = truth is not None or softmax or also is not None  # records that the straight way does not suit
+        # records that the straight way does not suit
+        self._odd = truth is not None or softmax or also is not None or "file" in by
         self._pack = struct.Struct(f"{len(taxonomy)}d")
         self._places: list[tuple[int, str]] = []  # (place of a file's line 0, name)
         self._seen = Seen()
@@ -122,6 +123,8 @@ class Predictions:
                 (self.also if detection else self).counts.append(Line(record, file, number))
                 return False
             whole = record
+            if "file" in self.by:
+                record.setdefault("file", file)
             record = self._joined(record)
             if self.split is not None and record.get("split") != self.split:
                 return False
@@ -135,8 +138,9 @@ class Predictions:
             return False
         self._pack.pack_into(rows.scores, len(rows.keys) * self._pack.size, *scores)
         rows.labels.append(label)
-        self._runs |= "run" in record
-        rows.keys.append((name, show(record["run"])) if "run" in record else name)
+        told = run_of(record, self.by)
+        self._runs |= bool(told)
+        rows.keys.append((name, told) if told else name)
         rows.places.append(place)
         if self.by:
             rows.groups.append(group)
@@ -198,8 +202,10 @@ class Predictions:
         for index, first in repeated.items():
             file, number = self._where(rows.places[index])
             before = ":".join(map(str, self._where(first)))
-            message = f"id {show(rows.keys[index])} was given before, at {before}; ids must differ"
-            self.pipe.reject(Line({"id": rows.keys[index]}, file, number), message)
+            key = rows.keys[index]
+            name = key if type(key) is str else key[0]
+            message = f"id {show(name)} was given before, at {before}; ids must differ"
+            self.pipe.reject(Line({"id": name}, file, number), message)
         keep = np.setdiff1d(np.arange(n), list(repeated)) if repeated else slice(None)
         keys = [rows.keys[i] for i in keep] if repeated else rows.keys
         ids = [key if type(key) is str else key[0] for key in keys] if self._runs else keys

@@ -113,3 +113,9 @@ def record_id(record: dict, labels=None) -> str:
         return name
     label = labels(record["label"]) if labels else record["label"]
     return f"{name}#{label}"
+
+
+def run_of(record: dict, by) -> str:
+    """What tells predictions of one id apart: their `run`, and their `file` where results are by file; "" where nothing does."""
+    told = [show(record[field]) for field in ("file", "run") if field in record and (field == "run" or "file" in by)]
+    return ":".join(told)

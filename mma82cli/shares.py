@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from mma82cli.stream import BOM, BUFFER
 
+STDIN = "/dev/fd/0"  # a way to open it once more
+
 
 class Piece(NamedTuple):
     """The bytes from `begin` up to `end` of a file."""
@@ -41,7 +43,7 @@ def shares(files: list[str] | None, n: int) -> list[list[Piece]] | None:
 
 
 def _whole(file: str) -> Piece | None:
-    path = "/dev/fd/0" if file == "-" else file
+    path = STDIN if file == "-" else file
     try:
         begin = os.lseek(0, 0, os.SEEK_CUR) if file == "-" else 0
         with open(path, "rb") as opened:
@@ -75,7 +77,7 @@ class Part:
         """(name, open binary file that ends with the piece) of every piece."""
         for piece in self.pieces:
             with io.BufferedReader(_Range(piece), BUFFER) as lines:
-                yield piece.path, lines
+                yield "<stdin>" if piece.path == STDIN else piece.path, lines
 
 
 class _Range(io.FileIO):

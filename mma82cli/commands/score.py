@@ -34,7 +34,7 @@ repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
 --ci resamples clips (of map: videos), or with --cluster subject whole subjects, whose clips are not independent:
 percentile interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired
 bootstrap p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the
-mean over runs with standard deviation and 95 % t interval.
+mean over runs with standard deviation and 95 % t interval; --mean-over file where each FILE is a run.
 
 Records with `predictions` and `segments` get map: AP a label and tIoU as opentad (drops repeated and empty truth),
 activitynet or mac (0.0001 s in every union) define it, the mean over the labels that have truth, at each tIoU and
@@ -56,7 +56,7 @@ Confusion = Annotated[bool, typer.Option("--confusion", help="add a line for eac
 Interval = Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples; 0: none")]
 Cluster = Annotated[str, typer.Option("--cluster", metavar="FIELD", show_default=False, help="resample its values")]
 Compare = Annotated[str, typer.Option("--compare", metavar="FILE", show_default=False, help="another system")]
-MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of runs")]
+MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of its values; file: FILEs")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="processes, where FILEs are plain files of clips")]
 Items = Annotated[bool, typer.Option("--items", help="a line for each record instead")]
 CountsOption = Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")]

@@ -241,3 +241,17 @@ def test_mean_over_runs(run):
         assert line["runs"] == 3 and line["value"] == pytest.approx(sum(values) / 3)
         half = 4.302652729749462 * line["sd"] / 3**0.5  # Student's t, 2 degrees of freedom
         assert line["ci"] == [pytest.approx(line["value"] - half), pytest.approx(line["value"] + half)]
+
+
+def test_files_are_runs(run, tmp_path):
+    runs = [[dict(r, scores=r["scores"] if k < 2 else r["scores"][::-1]) for r in preds(30)] for k in range(3)]
+    for k, rows in enumerate(runs):
+        (tmp_path / f"seed{k}").write_bytes(as_lines(rows))
+    wanted = run("score", "--mean-over", "run", stdin=[dict(r, run=k) for k, rows in enumerate(runs) for r in rows])
+    files = [f"seed{k}" for k in range(3)]
+    for jobs in (1, 2):
+        assert run("score", "--mean-over", "file", "--jobs", jobs, *files, cwd=tmp_path).out == wanted.out
+    apart = run("score", "--metric", "mca", "--level", "body", "--by", "file", *files, cwd=tmp_path)
+    assert [x["file"] for x in apart.records] == files
+    twice = run("score", "--by", "file", "seed0", "-", stdin=runs[0] + runs[0][:1], cwd=tmp_path)
+    assert twice.code == 1 and '<stdin>:31: id "c0" was given before, at <stdin>:1' in twice.err

@@ -232,6 +232,15 @@ def test_tables(run):
     assert spread.code == 0 and "| Action | mAP 0.5 |" in spread.out and "| Both | mAP Average |" in spread.out
 
 
+def test_files_are_runs_of_a_detector(run, tmp_path):
+    rows = videos()
+    runs = [rows, [dict(r, predictions=r["predictions"][::2]) for r in rows]]
+    for k, part in enumerate(runs):
+        (tmp_path / f"seed{k}").write_bytes(as_lines(part))
+    got = run("score", "--mean-over", "file", "seed0", "seed1", cwd=tmp_path)
+    assert got.out and got.out == run("score", "--mean-over", "run", stdin=[dict(r, run=k) for k in (0, 1) for r in runs[k]]).out
+
+
 def test_suppress_keeps_what_it_does_not_know(run):
     row = {"id": "v", "predictions": [
         {"start": 0, "end": 2, "label": "nodding", "score": 0.5, "note": "é"},
