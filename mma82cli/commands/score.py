@@ -56,7 +56,7 @@ Confusion = Annotated[bool, typer.Option("--confusion", help="add a line for eac
 Interval = Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples; 0: none")]
 Cluster = Annotated[str, typer.Option("--cluster", metavar="FIELD", show_default=False, help="resample its values")]
 Compare = Annotated[str, typer.Option("--compare", metavar="FILE", show_default=False, help="another system")]
-MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean of its values; file: FILEs")]
+MeanOver = Annotated[str, typer.Option("--mean-over", metavar="FIELD", show_default=False, help="mean over runs; file: FILEs")]
 Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="processes, where FILEs are plain files of clips")]
 Items = Annotated[bool, typer.Option("--items", help="a line for each record instead")]
 CountsOption = Annotated[bool, typer.Option("--counts", help="mergeable counts instead; score reads them back")]
