@@ -202,7 +202,7 @@ complete -c mma82 -n '__mma82_command score' -l confusion -d 'add a line for eac
 complete -c mma82 -n '__mma82_command score' -l ci -x -d 'add a 95 % interval from N resamples; 0: none'
 complete -c mma82 -n '__mma82_command score' -l cluster -x -d 'resample its values'
 complete -c mma82 -n '__mma82_command score' -l compare -r -F -d 'another system'
-complete -c mma82 -n '__mma82_command score' -l mean-over -x -d 'mean of runs'
+complete -c mma82 -n '__mma82_command score' -l mean-over -x -d 'mean over runs; file: FILEs'
 complete -c mma82 -n '__mma82_command score' -l items -d 'a line for each record instead'
 complete -c mma82 -n '__mma82_command score' -l counts -d 'mergeable counts instead; score reads them back'
 complete -c mma82 -n '__mma82_command score' -l evaluator -x -a 'opentad activitynet mac' -d 'whose map'
