@@ -90,10 +90,21 @@ def count_parts(how: Counting, parts: list[list[Piece]]) -> Counted | None:
     return whole if whole is not None and differ(whole.prints) else None
 
 
+class _PartPipe(Pipe):
+    """Reads a part of the files."""
+
+    def __init__(self, pieces: list[Piece]):
+        super().__init__("score", quiet=True)
+        self.pieces = pieces
+
+    def input(self) -> Part:
+        """See `Pipe`."""
+        return Part(self.pieces)
+
+
 def _count_part(job: tuple[Counting, list[Piece]]) -> Counted | None:
     how, pieces = job
-    pipe = Pipe("score", quiet=True)
-    pipe.input = lambda: Part(pieces)
+    pipe = _PartPipe(pieces)
     try:
         counted = count(how, pipe)
     except (DataError, OSError):

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Columns:
         if type(spans) is not list:
             raise wrong(field, spans, f"a list of {{{', '.join(names)}}}")
         columns = _straight(spans, names, taxonomy) or _checked(spans, names, taxonomy, field)
-        for column, values in zip((self.starts, self.ends, self.labels, self.scores), columns, strict=False):
+        mine: tuple[Any, ...] = (self.starts, self.ends, self.labels, self.scores)
+        for column, values in zip(mine, columns, strict=False):
             column.extend(values)
         self.counts.append(len(spans))
 
@@ -43,7 +45,7 @@ class Columns:
         """All as arrays, the videos in `order` and numbered so."""
         counts = np.array(self.counts, int)
         video = np.arange(len(counts)).repeat(counts)
-        rows = slice(None)
+        rows: Any = slice(None)
         if order is not None and order != sorted(order):
             rank = np.empty(len(order), int)
             rank[order] = np.arange(len(order))
@@ -68,7 +70,7 @@ def _straight(spans: list[dict], names: tuple, taxonomy: Taxonomy) -> list | Non
         return None
 
 
-def _checked(spans: list, names: tuple, taxonomy: Taxonomy, field: str) -> list[list]:
+def _checked(spans: list, names: tuple, taxonomy: Taxonomy, field: str) -> list[tuple]:
     rows = []
     for i, entry in enumerate(spans):
         where = f"{field}[{i}]"
@@ -105,7 +107,7 @@ class Detections:
         self.other_taxonomies: set[str] = set()  # named by records, and not ours
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
         self.strangers = 0  # videos that the truth does not have
-        self._places: dict[tuple[str, str], tuple[str, int]] = {}
+        self._places: dict[tuple[str, str], tuple[str, int | str]] = {}
         self._scored: set[str] = set()
 
     def read(self) -> Detections:

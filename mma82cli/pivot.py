@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from mma82cli.metrics.tables import LEVELS, METRICS
+from mma82cli.metrics.tables import LEVELS
+from mma82cli.metrics.tables import TITLES as METRICS
 from mma82cli.records import DataError, show
 from mma82cli.tables import NONE, Table
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -115,7 +116,7 @@ class Predictions:
     def _add_slowly(self, rows: _Rows, raw: bytes, file: str, number: int, place: int) -> bool:
         if not raw.strip():
             return False
-        record = raw.decode("utf-8", "replace").strip()
+        record: Any = raw.decode("utf-8", "replace").strip()
         try:
             record = parse(raw, number)
             if "counts" in record:
@@ -206,9 +207,10 @@ class Predictions:
             name = key if type(key) is str else key[0]
             message = f"id {show(name)} was given before, at {before}; ids must differ"
             self.pipe.reject(Line({"id": name}, file, number), message)
-        keep = np.setdiff1d(np.arange(n), list(repeated)) if repeated else slice(None)
-        keys = [rows.keys[i] for i in keep] if repeated else rows.keys
-        ids = [key if type(key) is str else key[0] for key in keys] if self._runs else keys
+        keep: Any = np.setdiff1d(np.arange(n), list(repeated)) if repeated else slice(None)
+        ids: list[Any] = [rows.keys[i] for i in keep] if repeated else rows.keys
+        if self._runs:
+            ids = [key if type(key) is str else key[0] for key in ids]
         groups = [rows.groups[i] for i in keep] if repeated and self.by else rows.groups
         return Batch(np.array(rows.labels, int)[keep], scores[keep], ids, groups)
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from mma82cli.stream import BOM, BUFFER
+from mma82cli.stream import BOM, BUFFER, Input
 
 STDIN = "/dev/fd/0"  # a way to open it once more
 
@@ -67,10 +67,11 @@ def _line_end(whole: Piece, offset: int) -> int | None:
         return None if opened.read(len(BOM)) == BOM else min(end, whole.end)
 
 
-class Part:
-    """Stands for the `stream.Input` of a process that reads pieces only."""
+class Part(Input):
+    """The input of a process that reads pieces only."""
 
     def __init__(self, pieces: list[Piece]):
+        super().__init__([piece.path for piece in pieces])
         self.pieces = pieces
 
     def by_file(self) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -8,7 +8,7 @@ import typer
 
 from mma82cli.commands.checkpoint import load_checkpoint
 from mma82cli.commands.options import Seed, Target, command
-from mma82cli.commands.training import Device, DeviceOption, Precision, PrecisionOption
+from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Mode = Literal["head", "full", "prototype"]
 
@@ -43,8 +43,8 @@ def run(
     lr: LearningRate = 1e-3,
     clips: Clips = 0,
     cache: Features = None,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     recipe: RecipeName = None,
     taxonomy: TaxonomyName = None,
     layout: LayoutFile = None,
@@ -65,10 +65,10 @@ def run(
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
 
-    where = choose_device(device.value)
+    where = choose_device(device)
     keep_freed_memory()
-    asked = Asked(labels, target, layout and load_layout(layout), cache=cache)
-    adaptation = _adaptation(model, settings, about, asked, where, choose_precision(precision.value, where))
+    asked = Asked(labels, target, load_layout(layout) if layout else None, cache=cache)
+    adaptation = _adaptation(model, settings, about, asked, where, choose_precision(precision, where))
     records = _read(pipe, adaptation, target)
     fit = {
         "head": lambda rows, support: adaptation.heads(rows, support, pull),

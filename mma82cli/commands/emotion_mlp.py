@@ -126,7 +126,7 @@ def run(
         "repeats": repeats, "permutations": permutations or "none", "bootstrap": bootstrap or "none", "hidden": hidden,
         "dropout": dropout, "lr": lr, "decay": decay, "epochs": epochs, "seed": seed,
     }  # fmt: skip
-    write_report(pipe, made, choices, format and format.value, mlp_tables)
+    write_report(pipe, made, choices, format, mlp_tables)
 
 
 def _one_thread() -> None:

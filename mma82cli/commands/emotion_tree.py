@@ -122,7 +122,7 @@ def run(
     _tell(pipe, made, clips, study)
     if plot:
         _draw(clips, study, made, plot)
-    write_report(pipe, made, choices, format and format.value, tree_tables)
+    write_report(pipe, made, choices, format, tree_tables)
 
 
 def emotion_id(emotions, name: str) -> int:

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Root, command, quiet_decoders
+from mma82cli.commands.options import Root, command, one_of, quiet_decoders
+from mma82cli.pose import BACKENDS
 
-Backend = Literal["auto", "onnx", "mediapipe", "tflite", "vitpose"]
+Backend = one_of("auto", *BACKENDS)
 Peak = Literal["subpixel", "argmax"]
 Order = Literal["rgb", "bgr"]
 Device = Literal["cpu", "cuda"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mma82cli.commands.checkpoint import load_checkpoint
-from mma82cli.commands.options import Cache, Root, choice, command, quiet_decoders, torchrun_place
-from mma82cli.commands.training import Device, DeviceOption, Precision, PrecisionOption
+from mma82cli.commands.options import Cache, Root, command, quiet_decoders, torchrun_place
+from mma82cli.commands.training import DeviceOption, PrecisionOption
 
-Sampling = choice("recipe", "mmaction2", "pyskl")
+Sampling = Literal["recipe", "mmaction2", "pyskl"]
 
 Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
@@ -48,9 +48,9 @@ def run(
     batch_size: BatchSize = 0,
     topk: TopK = 0,
     keep_keypoints: KeepKeypoints = False,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
-    sampling: SamplingOption = Sampling.recipe,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    sampling: SamplingOption = "recipe",
     clips: Clips = 0,
     raw: Raw = False,
     recipe: RecipeName = None,
@@ -82,7 +82,7 @@ def run(
 
     quiet_decoders()
     rank, world, local = torchrun_place(pipe)
-    changes = ({"sampling": sampling.value} if sampling != Sampling.recipe else {}) | ({"clips": clips} if clips else {})
+    changes = ({"sampling": sampling} if sampling != "recipe" else {}) | ({"clips": clips} if clips else {})
     loaded = [load_checkpoint(path, recipe, taxonomy, changes) for path in (checkpoint, *(average or ()))]
     labels = loaded[0][2]
 
@@ -90,12 +90,13 @@ def run(
     from mma82cli.training.ensemble import member, together
     from mma82cli.training.ranks import Ranks, join
 
-    where = choose_device(device.value, local)
+    where = choose_device(device, local)
     keep_freed_memory()
     ranks = join(rank, world, where) if world > 1 else Ranks()
-    asked = Asked(labels, layout=layout and load_layout(layout), root=root, cache=cache, raw=raw)
-    dtype = choose_precision(precision.value, where)
-    inference = together([member(*each, asked, where, dtype) for each in loaded], [checkpoint, *(average or ())])
+    asked = Asked(labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
+    dtype = choose_precision(precision, where)
+    members = [member(model, settings, known, about, asked, where, dtype) for model, settings, known, about in loaded]
+    inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, labels, topk, stale, ranks)
     work.all(split, batch_size or (1 if where.type == "cpu" else 16))

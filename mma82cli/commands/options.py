@@ -21,21 +21,9 @@ import typer
 from mma82cli.records import DataError, WrongUsage
 
 
-def choice(*values: str) -> Any:
-    """An option type that accepts just these words, as an Enum made here; the first is usually the default."""
-    return Enum("Choice", {v: v for v in values}, type=str)
-
-
 def one_of(*words: str) -> Any:
     """An option type that accepts just these words, where a table gives them; else `Literal["these", "words"]`."""
     return Literal[words]
-
-
-class _Word(str, Enum):
-    """What Typer takes for a `Literal`: unlike that, it may stand in a list."""
-
-
-_made: Any = _Word  # called, it makes a kind of word
 
 
 PATIENCE = 30  # seconds that a silent process waits for the speaking one to tell an error
@@ -111,16 +99,14 @@ def _for_typer(parameter: inspect.Parameter) -> inspect.Parameter:
     metavar."""
     info, kind = parameter.annotation.__metadata__[0], parameter.annotation.__origin__
     each = get_args(kind)[0] if get_origin(kind) is list else kind
-    if get_origin(each) is Literal:
-        words = _made("Choice", {word: word for word in get_args(each)})
-        kind = list[words] if each is not kind else words
-    elif isinstance(each, type) and issubclass(each, Enum):
-        words = each
-    else:
+    if get_origin(each) is not Literal:
         return parameter
+    make: Any = Enum
+    words = make("Choice", {word: word for word in get_args(each)}, type=str)  # unlike a Literal it may stand in a list
+    kind = list[words] if each is not kind else words
     if not info.metavar:
         info = copy(info)
-        info.metavar = "|".join(str(word.value) for word in words)
+        info.metavar = "|".join(get_args(each))
     return parameter.replace(annotation=Annotated[kind, info])
 
 
@@ -135,7 +121,7 @@ def _plain(value):
     """An option's value as its function takes it."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return value.value if isinstance(value, _Word) else value
+    return value.value if isinstance(value, Enum) else value
 
 
 def run_in(pipe, function, options: dict) -> int:

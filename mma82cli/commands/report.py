@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
-from mma82cli.commands.options import choice
-
 ENDINGS = {".txt": "table", ".md": "markdown", ".tex": "latex", ".tsv": "tsv"}
-Format = choice("jsonl", "table", "markdown", "latex", "tsv", "plain")
+Format = Literal["jsonl", "table", "markdown", "latex", "tsv", "plain"]
 
 FormatOption = Annotated[Format, typer.Option("--format", show_default=False, help="jsonl; on a terminal: table")]
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, Target, TaxonomyName, choice, command
+from mma82cli.commands.options import Seed, Target, TaxonomyName, command, one_of
 from mma82cli.commands.report import FormatOption, write_reports
+from mma82cli.metrics import METRICS
 from mma82cli.records import WrongUsage
 
-Metric = choice("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean", "map")
-Level = choice("both", "action", "body")
-LabelRule = choice("sklearn", "present", "union", "all")
-BodyRule = choice("max", "sum", "mapped")
-Evaluator = choice("opentad", "activitynet", "mac")
-Suppression = choice("gauss", "linear", "hard")
+Metric = one_of(*METRICS, "map")
+Level = Literal["both", "action", "body"]
+LabelRule = Literal["sklearn", "present", "union", "all"]
+BodyRule = Literal["max", "sum", "mapped"]
+Evaluator = Literal["opentad", "activitynet", "mac"]
+Suppression = Literal["gauss", "linear", "hard"]
 
 EXAMPLE = """
 mma82 score --metric mca < preds.jsonl
@@ -106,11 +107,11 @@ class Asked:
     writes="metric level value n signature",
 )
 def run(
-    pipe, metric: Metrics = None, level: LevelOption = Level.both, taxonomy: TaxonomyName = "mma82", target: Target = "label",
-    split: Split = None, by: By = None, labels: Labels = LabelRule.sklearn, body: Body = BodyRule.max, truth: Truth = None,
+    pipe, metric: Metrics = None, level: LevelOption = "both", taxonomy: TaxonomyName = "mma82", target: Target = "label",
+    split: Split = None, by: By = None, labels: Labels = "sklearn", body: Body = "max", truth: Truth = None,
     per_class: PerClass = False, confusion: Confusion = False, ci: Interval = 0, cluster: Cluster = None,
     compare: Compare = None, mean_over: MeanOver = None, items: Items = False, counts: CountsOption = False,
-    evaluator: EvaluatorOption = Evaluator.opentad, tiou: Tiou = "0.1:0.9:0.1", body_suppress: BodySuppress = None,
+    evaluator: EvaluatorOption = "opentad", tiou: Tiou = "0.1:0.9:0.1", body_suppress: BodySuppress = None,
     jobs: Jobs = 1, format: FormatOption = None, seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Score recognition (records with `label` and `scores` or `topk`) or detection (`segments` and `predictions`):
@@ -118,9 +119,9 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
 
     asked = Asked(
-        tuple(m.value for m in metric or ()), level.value, target, split, tuple(by or ()), labels.value, body.value, truth,
-        per_class, confusion, ci, cluster, compare, mean_over, items, evaluator.value, tiou,
-        body_suppress and body_suppress.value, seed,
+        tuple(metric or ()), level, target, split, tuple(by or ()), labels, body, truth,
+        per_class, confusion, ci, cluster, compare, mean_over, items, evaluator, tiou,
+        body_suppress, seed,
     )  # fmt: skip
     parts = _parts(pipe, jobs)
     kinds = _kinds(pipe, asked.metrics)
@@ -134,7 +135,7 @@ def run(
     elif not items:
         from mma82cli.metrics.tables import tables
 
-        write_reports(pipe, [task.report(pipe) for task in tasks], format and format.value, tables)
+        write_reports(pipe, [task.report(pipe) for task in tasks], format, tables)
 
 
 def _parts(pipe, jobs: int):
@@ -165,10 +166,10 @@ def _refuse_what_does_not_fit(asked: Asked, kinds: list[str], counts: bool) -> N
         for name, value in (("--confusion", asked.confusion), ("--items", asked.items)):
             if value:
                 raise WrongUsage(f"{name} is of clips that have scores, not for map")
-    for name, value in (("--ci", asked.ci), ("--compare", asked.compare)):
-        if value and asked.mean_over:
+    for name, given in (("--ci", bool(asked.ci)), ("--compare", bool(asked.compare))):
+        if given and asked.mean_over:
             raise WrongUsage(f"{name} is of one run; --mean-over gives the interval over runs by itself")
-        if value and counts:
+        if given and counts:
             raise WrongUsage(f"{name} is not for --counts; it is for who reads them")
 
 

@@ -65,4 +65,4 @@ def run(
     if against:
         rows[1:1] = published()
     rows = [row for row in rows if not wanted or row["table"] in wanted]
-    write_report(pipe, rows, {"taxonomy": labels.name}, format and format.value, tables)
+    write_report(pipe, rows, {"taxonomy": labels.name}, format, tables)

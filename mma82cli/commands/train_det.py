@@ -9,12 +9,10 @@ import typer
 from mma82cli.commands.options import Cache, Root, Seed, TaxonomyName, command
 from mma82cli.commands.training import (
     Deterministic,
-    Device,
     DeviceOption,
     Init,
     Out,
     Overrides,
-    Precision,
     PrecisionOption,
     Resume,
     Wanted,
@@ -44,8 +42,8 @@ def run(
     overrides: Overrides = None,
     init: Init = None,
     resume: Resume = False,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     taxonomy: TaxonomyName = "mma82",
     root: Root = ".",
     cache: Cache = None,
@@ -64,6 +62,6 @@ def run(
 
     asked = Asked(load_taxonomy(taxonomy), "segments", None, root, cache)
     wanted = Wanted(
-        "train-det", out, recipe, overrides or [], init, resume, device.value, precision.value, deterministic, seed
+        "train-det", out, recipe, overrides or [], init, resume, device, precision, deterministic, seed
     )
     train(pipe, wanted, asked)

@@ -9,12 +9,10 @@ import typer
 from mma82cli.commands.options import Cache, Root, Seed, Target, TaxonomyName, command
 from mma82cli.commands.training import (
     Deterministic,
-    Device,
     DeviceOption,
     Init,
     Out,
     Overrides,
-    Precision,
     PrecisionOption,
     Resume,
     Wanted,
@@ -43,8 +41,8 @@ def run(
     overrides: Overrides = None,
     init: Init = None,
     resume: Resume = False,
-    device: DeviceOption = Device.auto,
-    precision: PrecisionOption = Precision.auto,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
     taxonomy: TaxonomyName = "mma82",
     target: Target = "label",
     layout: LayoutFile = None,
@@ -63,8 +61,8 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.task import Asked
 
-    asked = Asked(load_taxonomy(taxonomy), target, layout and load_layout(layout), root, cache)
+    asked = Asked(load_taxonomy(taxonomy), target, load_layout(layout) if layout else None, root, cache)
     wanted = Wanted(
-        "train-rec", out, recipe, overrides or [], init, resume, device.value, precision.value, deterministic, seed
+        "train-rec", out, recipe, overrides or [], init, resume, device, precision, deterministic, seed
     )
     train(pipe, wanted, asked)

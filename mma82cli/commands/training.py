@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import choice, quiet_decoders, torchrun_place
+from mma82cli.commands.options import quiet_decoders, torchrun_place
 
-Device = choice("auto", "cpu", "cuda")
-Precision = choice("auto", "float32", "bf16")
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bf16"]
 
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for checkpoints, recipe and log")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", show_default=False, help="change a recipe key")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mma82cli.metrics.tables import METRICS
+from mma82cli.metrics.tables import TITLES
 from mma82cli.tables import NONE, Table, Title, decimal, percent
 
 
@@ -26,7 +26,7 @@ def mlp_tables(lines: list[dict]) -> list[Table]:
     """Table VIII from the lines of `emotion-mlp`, and how its rows differ from each other."""
     conditions = list(dict.fromkeys(x["actions"] for x in lines))
     figures = {(x["actions"], x["metric"]): x for x in lines}
-    header: list[Title] = ["Actions", "Used", *((METRICS[m], title) for m in ("top1", "macro-f1") for title in _FIGURES), "n"]
+    header: list[Title] = ["Actions", "Used", *((TITLES[m], title) for m in ("top1", "macro-f1") for title in _FIGURES), "n"]
     rows, pairs = [], []
     for name in conditions:
         first = figures[name, "top1"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Codes:
         """(N,) the code of each value."""
         return np.concatenate(self.parts) if self.parts else np.zeros(0, np.int32)
 
-    def members(self) -> Iterator[tuple[object, np.ndarray]]:
+    def members(self) -> Iterator[tuple[Any, np.ndarray]]:
         """(value, its rows) of each value."""
         order = np.argsort(codes := self.codes(), kind="stable")
         bounds = np.searchsorted(codes[order], np.arange(len(self.values) + 1))
@@ -122,7 +123,8 @@ def resample(tables: list[dict[str, np.ndarray]], sizes: dict[str, int], units, 
     """
     if units is not None:
         units = np.unique(units, return_inverse=True)[1]
-        rows, frequency = slice(None), np.ones(int(units.max()) + 1, int)
+        rows: Any = slice(None)
+        frequency = np.ones(int(units.max()) + 1, int)
     else:  # clips with the same outcome are interchangeable: draw kinds of outcome by their frequency
         outcomes = np.concatenate([t for system in tables for t in system.values()], axis=1)
         _, rows, frequency = np.unique(outcomes, axis=0, return_index=True, return_counts=True)

@@ -11,6 +11,7 @@ Labels without truth have no AP and are no part of a mean. Equal scores: the ear
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -217,7 +218,7 @@ def mean_average_precision(ap: np.ndarray) -> np.ndarray:
     return present.mean(0)
 
 
-def mapped(spans: Spans, body: np.ndarray) -> Spans:
+def mapped(spans: Spans, body: Sequence[int] | np.ndarray) -> Spans:
     """The spans with each label's group, `body` (C,), in its place."""
     return spans._replace(label=np.asarray(body)[spans.label])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class MatchTally:
         self.groups: list[tuple] = []
         self.clusters: list = []  # what each video is drawn with; none: a video alone
 
-    def add(self, keys: list[tuple], groups: list[tuple], levels: dict[str, Matched], clusters: list = ()) -> None:
+    def add(self, keys: list[tuple], groups: list[tuple], levels: dict[str, Matched], clusters: Sequence = ()) -> None:
         """Adds videos, numbered from 0 in each of `levels`. Raises DataError where one is there already."""
         base = len(self.keys)
         for level, part in levels.items():
@@ -161,10 +161,11 @@ def lines(tally: MatchTally, wanted: list[str], per_class: bool) -> list[dict]:
             if per_class and level in wanted:
                 classes += _class_lines(ap[level], support, tally, level, fields)
         n["avg"] = n.get("action")
+        tious: list[Any] = [*tally.tious, "avg"]
         values = detection.values(ap, tally.tious) if any(n.values()) else {}
         for level in [*ap, *(["avg"] if len(ap) == 2 else [])]:
             if level in wanted:
-                for t in [*tally.tious, "avg"]:
+                for t in tious:
                     figure = {"tiou": t, "value": values.get((t, level)), "n": n[level]}
                     figures.append({"metric": "map", "level": level, **fields, **figure})
     return figures + classes

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mma82cli.metrics import METRICS
 from mma82cli.records import DataError
 
-METRICS = ("top1", "top5", "mca", "macro-f1", "micro-f1", "f1-mean")
 LABEL_RULES = ("sklearn", "present", "union", "all")
 BODY_RULES = ("max", "sum", "mapped")
 _START = {"max": -np.inf, "mapped": -np.inf, "sum": 0.0}  # of an empty group
@@ -133,28 +133,46 @@ def rank_bodies(truth: np.ndarray, scores: np.ndarray, body: np.ndarray, rule: s
 
 
 def metrics(margins: Margins, rule: str = "sklearn") -> dict[str, np.ndarray]:
-    """top1, top5, mca, macro-f1 and micro-f1 as fractions, (…) each.
+    """Every metric of one level as fractions, (…) each.
 
     `rule` says over which labels mca and macro-F1 are averaged. sklearn: mca over labels that occur as truth
     (balanced_accuracy_score), macro-F1 over labels seen in truth or prediction (f1_score). present: truth only.
     union: truth or prediction, a label without truth counts 0 (mean_class_accuracy of mmaction2 and pyskl).
     all: every label, absent ones count 0. With one label a clip, micro-F1 is top-1.
     """
-    n = margins.truths.sum(-1)
+    return {name: metric.function(margins, rule) for name, metric in METRICS.items() if name != "f1-mean"}
+
+
+def top1(margins: Margins, rule: str) -> np.ndarray:
+    """(…) the share of clips whose best-scored label is the true one."""
+    return margins.hits.sum(-1) / margins.truths.sum(-1)
+
+
+def top5(margins: Margins, rule: str) -> np.ndarray:
+    """(…) the share of clips whose true label is among the five best."""
+    return margins.top5.sum(-1) / margins.truths.sum(-1)
+
+
+def mca(margins: Margins, rule: str) -> np.ndarray:
+    """(…) the mean of the labels' recalls."""
+    counted = _averaged(margins, rule, seen=rule == "union")
+    return (margins.hits / np.maximum(margins.truths, 1) * counted).sum(-1) / counted.sum(-1)
+
+
+def macro_f1(margins: Margins, rule: str) -> np.ndarray:
+    """(…) the mean of the labels' F1."""
+    counted = _averaged(margins, rule, seen=rule in ("union", "sklearn"))
+    return (f1(margins) * counted).sum(-1) / counted.sum(-1)
+
+
+def _averaged(margins: Margins, rule: str, seen: bool) -> np.ndarray:
+    """(…, C) which labels a mean is over: all, those with truth, or those that are `seen` in truth or prediction."""
+    if rule not in LABEL_RULES:
+        raise KeyError(rule)
     present = margins.truths > 0
-    seen = present | (margins.guesses > 0)
-    everything = np.ones_like(present)
-    for_mca = {"sklearn": present, "present": present, "union": seen, "all": everything}[rule]
-    for_f1 = {"sklearn": seen, "present": present, "union": seen, "all": everything}[rule]
-    top1 = margins.hits.sum(-1) / n
-    recall = margins.hits / np.maximum(margins.truths, 1)
-    return {
-        "top1": top1,
-        "top5": margins.top5.sum(-1) / n,
-        "mca": (recall * for_mca).sum(-1) / for_mca.sum(-1),
-        "macro-f1": (f1(margins) * for_f1).sum(-1) / for_f1.sum(-1),
-        "micro-f1": top1,
-    }
+    if rule == "all":
+        return np.ones_like(present)
+    return present | (margins.guesses > 0) if seen else present
 
 
 def f1(margins: Margins) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _of(units: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
     return None if units is None else units[rows]
 
 
-def of_group(lines: list[dict], by: tuple, group: tuple) -> Iterator[dict]:
+def of_group(lines: Iterable[dict], by: tuple, group: tuple) -> Iterator[dict]:
     """The lines whose fields `by` have the values of the group."""
     return (line for line in lines if tuple(line[field] for field in by) == group)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from mma82cli.metrics import METRICS
 from mma82cli.tables import NONE, Table, Title, percent
 
-METRICS = {"top1": "Top-1", "top5": "Top-5", "mca": "MCA", "macro-f1": "Macro F1", "micro-f1": "Micro F1", "f1-mean": "F1 mean"}
+TITLES = {name: metric.title for name, metric in METRICS.items()}
 LEVELS = {"body": "Body", "action": "Action", "avg": "Both"}
-_KEYS = ("metric", "level", "value", "n", "tiou", "label", "predicted", "support", "signature")
-_KEYS += ("body", "predicted_body")  # of confused pairs
+_KEYS = ("metric", "level", "value", "n", "tiou", "label", "predicted", "support", "signature",
+         "body", "predicted_body")  # the last two of confused pairs; fmt: skip
 _DETAILS = {"ci": "95 % interval", "sd": "SD", "runs": "Runs", "other": "Other", "delta": "Delta"}
 _DETAILS |= {"delta_ci": "95 % interval of delta", "p": "p", "mcnemar": "McNemar p"}
 
@@ -63,7 +64,7 @@ def _figures(lines: list[dict]) -> Table:
     used = {column for row in rows.values() for column in row}
     columns = [(level, metric) for level in LEVELS for metric in METRICS if (level, metric) in used]
     columns = [c for c in columns if c[1] != "micro-f1" or (c[0], "top1") not in used]
-    header: list[Title] = [*_fields(lines[0]), *((LEVELS[level], METRICS[metric]) for level, metric in columns), "Clips"]
+    header: list[Title] = [*_fields(lines[0]), *((LEVELS[level], TITLES[metric]) for level, metric in columns), "Clips"]
     body = []
     for key, row in rows.items():
         cells = [percent(row[c]["value"]) if c in row else "" for c in columns]
@@ -102,7 +103,7 @@ def _details(lines: list[dict]) -> Table:
     used = [key for key in _DETAILS if any(key in line for line in lines)]
     rows = []
     for line in lines:
-        title = METRICS[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
+        title = TITLES[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
         first = [*_named(_group(line).values()), LEVELS[line["level"]], title, percent(line["value"])]
         rows.append([*first, *(_detail(key, line.get(key, "")) for key in used), str(line["n"])])
     counted = "Instances" if "tiou" in lines[0] else "Clips"

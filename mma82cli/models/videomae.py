@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -352,7 +353,7 @@ def sizes_of(state: dict[str, Tensor], path="checkpoint", **sizes) -> dict:
         raise DataError(f"{path}: not a VideoMAE (holds {some(list(state))}); expected patch_embed.proj.weight [D,3,2,16,16], …")
     dim, _, tubelet, patch, _ = patches.shape
     adapted = [key for key in state if key.endswith(".adapter.down_proj.weight")]
-    shown = {
+    shown: dict[str, Any] = {
         "dim": dim, "hidden": len(first), "tubelet": tubelet, "patch": patch,
         "heads": 16 if dim == 1280 else max(1, dim // 64),
         "depth": 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks.")),

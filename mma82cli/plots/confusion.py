@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,8 @@ def figure(lines: list[dict], name: tuple[str, ...]):
     many = len(bodies) > FEW
     wide, tall, below = (7.2, 6.2, 0.15 * len(worst) + 0.5) if many else (4.8, 4.4, 0.15 * len(worst) + 0.5)
     sheet = Figure(figsize=(wide, tall + below * bool(worst)), layout="constrained")
-    above, under = sheet.subfigures(2, height_ratios=[tall, below]) if worst else (sheet, None)
+    parts: Any = sheet.subfigures(2, height_ratios=[tall, below]) if worst else (sheet, None)
+    above, under = parts
     axes = above.subplots()
     _matrix(above, axes, counts, bodies)
     right, n = int(counts.trace()), int(counts.sum())
@@ -91,7 +93,7 @@ def _matrix(sheet, axes, counts: np.ndarray, bodies: dict[str, str | None]) -> N
     for body, tint in tints.items():
         mine = [i for i, other in enumerate(bodies.values()) if other == body]
         first, last = mine[0] - 0.5, mine[-1] + 0.5
-        box = {"facecolor": "none", "edgecolor": tint if body else INK, "linewidth": 1.0}
+        box: dict[str, Any] = {"facecolor": "none", "edgecolor": tint if body else INK, "linewidth": 1.0}
         axes.add_patch(Rectangle((first, first), last - first, last - first, **box))
     small = size > FEW
     labels = [f"{label}  {i}" for i, label in enumerate(bodies)] if small else list(bodies)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 from mma82cli import hub
-from mma82cli.pose.model import load_model
+from mma82cli.pose import BACKENDS
+from mma82cli.pose.model import Model, load_model
 from mma82cli.pose.task import Settings
 from mma82cli.records import WrongUsage
 from mma82cli.skeleton.layouts import load_layout
@@ -23,15 +25,16 @@ PRODUCTION = {  # what `auto` takes, best first, of those that are in the cache
 def choose_backend(backend: str, model: str | None, layout: str = "coco17") -> tuple[str, str | None]:
     """The backend and the model that are meant: `auto` is what the model's file says, else a production model in the
     cache, else mediapipe where it is installed. Raises WrongUsage."""
-    if backend == "mediapipe" and model:
-        raise WrongUsage("--model is for other backends; mediapipe brings its own")
-    if backend in ("onnx", "tflite", "vitpose") and not model:
-        example = {"onnx": "NAME|FILE.onnx", "tflite": "FILE.tflite", "vitpose": "FOLDER|NAME"}[backend]
-        raise WrongUsage(f"--backend {backend} needs --model {example}; `--model dots` finds the people of `mma82 synth`")
-    if backend != "auto":
+    row = BACKENDS.get(backend)
+    if row and model and not row.model:
+        raise WrongUsage(f"--model is for other backends; {backend} brings its own")
+    if row and row.model and not model:
+        raise WrongUsage(f"--backend {backend} needs --model {row.model}; `--model dots` finds the people of `mma82 synth`")
+    if row:
         return backend, model
     if model:
-        return ("tflite" if model.endswith(".tflite") else "onnx"), model
+        named = [name for name, row in BACKENDS.items() if row.suffix and model.endswith(row.suffix)]
+        return (named[0] if named else "onnx"), model
     for name in PRODUCTION.get(layout, ()):
         if hub.cached(name):
             return "onnx", name
@@ -51,15 +54,16 @@ def settings_for(
     """
     load_layout(rest["layout"])
     backend, model = choose_backend(backend, model, rest["layout"])
-    if rest["device"] != "cpu" and backend not in ("onnx", "vitpose"):
-        raise WrongUsage(f"--device {rest['device']} is for --backend onnx and vitpose; {backend} runs on the CPU")
+    row = BACKENDS[backend]
+    if rest["device"] != "cpu" and not row.gpu:
+        raise WrongUsage(f"--device {rest['device']} is for --backend {_those('gpu')}; {backend} runs on the CPU")
     if channel_order and backend != "onnx":
         raise WrongUsage(f"--channel-order is for --backend onnx; {backend} knows its own")
-    if detector not in (None, "none") and backend not in ("onnx", "vitpose"):
-        raise WrongUsage(f"--detector is for --backend onnx and vitpose; {backend} finds the person itself")
-    network = model
-    if backend in ("onnx", "tflite"):
-        network = load_model(model, f".{backend}", tell, channel_order=channel_order)
+    if detector not in (None, "none") and not row.boxes:
+        raise WrongUsage(f"--detector is for --backend {_those('boxes')}; {backend} finds the person itself")
+    network: Model | str | None = model
+    if row.suffix:
+        network = load_model(model, row.suffix, tell, channel_order=channel_order)
         if backend == "onnx" and not network.described:
             tell(f"{network.path} has no side-car (.toml); taken to be fed as networks are that answer as it does, in RGB order "
                  "with ImageNet's mean if it is top-down")  # fmt: skip
@@ -68,30 +72,14 @@ def settings_for(
     return Settings(backend, network, boxes, **rest)
 
 
+def _those(trait: str) -> str:
+    return " and ".join(name for name, row in BACKENDS.items() if getattr(row, trait))
+
+
 def build_estimator(settings: Settings):
     """The estimator: `infer(frames, boxes) -> (T,V,3)`, `title`, `layout`, `min_score`, `finds_person`; those that see
     everybody in a frame have `people(frame)` too."""
-    model, device = settings.model, settings.device
-    if settings.backend == "mediapipe":
-        from mma82cli.pose.mediapipe import MediaPipeEstimator
-
-        return MediaPipeEstimator()
-    if settings.backend == "tflite":
-        from mma82cli.pose.tflite import TfliteEstimator
-
-        return TfliteEstimator(model)
-    if settings.backend == "vitpose":
-        from mma82cli.pose.vitpose import VitPoseEstimator
-
-        return VitPoseEstimator(model, device, settings.peak)
-    from mma82cli.pose.engines import kind_of, open_engine
-    from mma82cli.pose.onestage import OneStageEstimator
-    from mma82cli.pose.onnx import TopDownEstimator
-
-    run = open_engine(model, settings.engine, device)
-    if kind_of(model, run) == "persons":
-        return OneStageEstimator(model, run)
-    return TopDownEstimator(model, run, settings.peak)
+    return import_module(f"mma82cli.pose.{BACKENDS[settings.backend].module}").build(settings)
 
 
 def build_extractor(settings: Settings):

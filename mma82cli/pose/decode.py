@@ -8,6 +8,8 @@ equal tools that do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -111,7 +113,7 @@ def _newton(maps: np.ndarray, at: np.ndarray) -> np.ndarray:
     return np.where(good[:, None], np.clip(step, -1, 1), 0.0)
 
 
-def heatmap_input(points: np.ndarray, cells: tuple[int, int], size: tuple[int, int], align: str) -> np.ndarray:
+def heatmap_input(points: np.ndarray, cells: Sequence[int], size: Sequence[int], align: str) -> np.ndarray:
     """Points in cells of a map of `cells` (width, height) as points in input pixels of an input of `size`."""
     u = 1 if align == "udp" else 0
     return points * ((np.asarray(size, float) - u) / (np.asarray(cells, float) - u))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -53,7 +55,7 @@ class OpenCvEngine:
     batch = 1
     size = None
 
-    def __init__(self, path: str, size: tuple[int, int]):
+    def __init__(self, path: str, size: Sequence[int]):
         cv2.setNumThreads(1)
         probe = np.zeros((1, 3, size[1], size[0]), np.float32)
         try:  # the default engine alone: OpenCV 5's classic one runs some graphs that this one refuses, and runs them wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from mma82cli.pose.tracking import SteadyBox, main_person
 from mma82cli.records import DataError, WrongUsage
 from mma82cli.skeleton.keypoints import to_record
 from mma82cli.skeleton.layouts import load_layout
-from mma82cli.video import Reader, Video
+from mma82cli.video import Reader
+
+if TYPE_CHECKING:
+    from mma82cli.video.opening import AnyVideo
 
 LOOKS = 10.0  # a second: how often the detector looks for people
 
@@ -67,7 +71,7 @@ class Extractor:
 
     # -- whom to look at -----------------------------------------------------------------------------------------
 
-    def _find(self, clip: Clip, video: Video) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def _find(self, clip: Clip, video: AnyVideo) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Joints (T,V,3), NaN where nobody is, time stamps (T,), warnings."""
         estimator = self.estimator
         if clip.box is not None:
@@ -82,7 +86,7 @@ class Extractor:
         own = estimator.finds_person or estimator.model.whole_frame
         return joints, np.array(stamps), [] if own else [words.WHOLE_FRAME]
 
-    def _in_boxes(self, clip: Clip, video: Video, box_at: Callable) -> tuple[np.ndarray, np.ndarray]:
+    def _in_boxes(self, clip: Clip, video: AnyVideo, box_at: Callable) -> tuple[np.ndarray, np.ndarray]:
         stamps: list[float] = []
         boxes, at = [], []
 
@@ -100,7 +104,7 @@ class Extractor:
         joints[at] = inside
         return joints, np.array(stamps)
 
-    def _main_box(self, clip: Clip, video: Video) -> tuple[Callable, list[str]]:
+    def _main_box(self, clip: Clip, video: AnyVideo) -> tuple[Callable, list[str]]:
         """The main person's box at any time, from looks at some of the frames."""
         every = max(1, round(video.fps / LOOKS))
         stamps: list[float] = []
@@ -110,7 +114,7 @@ class Extractor:
         boxes = [found[i].boxes[member] if member >= 0 else np.full(4, np.nan) for i, member in enumerate(chosen)]
         return SteadyBox(np.array(boxes).reshape(-1, 4), times).at, warnings
 
-    def _among_all(self, clip: Clip, video: Video) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def _among_all(self, clip: Clip, video: AnyVideo) -> tuple[np.ndarray, np.ndarray, list[str]]:
         stamps: list[float] = []
         found = [self.estimator.people(f) for f in _noting(video.frames(clip.start, clip.end, reuse=True), stamps)]
         times = np.array(stamps)

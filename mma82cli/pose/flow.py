@@ -14,6 +14,7 @@ Paths end at cuts and where the flow has lost the joint.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -132,9 +133,10 @@ def _displacements(one: np.ndarray, other: np.ndarray, at: np.ndarray, size: flo
     reach, side = max(3.0, REACH * size), max(9, round(WINDOW * size) | 1)
     grid = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 2) * reach
     start = (at[:, None] + grid).reshape(-1, 1, 2).astype(np.float32)
-    how = {"winSize": (side, side), "maxLevel": LEVELS, "minEigThreshold": TEXTURE}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(one, other, start, None, **how)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(other, one, there, None, **how)
+    how: dict[str, Any] = {"winSize": (side, side), "maxLevel": LEVELS, "minEigThreshold": TEXTURE}
+    flow: Any = cv2.calcOpticalFlowPyrLK  # OpenCV's stubs want the points that it is to find
+    there, found, _ = flow(one, other, start, None, **how)
+    back, returned, _ = flow(other, one, there, None, **how)
     true = (found & returned).ravel() & (np.linalg.norm((back - start)[:, 0], axis=1) < RETURN)
     true = true.reshape(-1, len(grid)).astype(bool)
     steps = (there - start).reshape(*true.shape, 2).astype(float)

@@ -8,13 +8,15 @@ half a heatmap cell: 5.8 px for a person of 720 px.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 ALIGN = ("classic", "udp")
 
 
-def region(box, size: tuple[int, int], padding: float = 1.25) -> np.ndarray:
+def region(box, size: Sequence[int], padding: float = 1.25) -> np.ndarray:
     """The region (4,) around `box` (x1,y1,x2,y2): enlarged by `padding`, then widened or heightened to the aspect of
     `size` (width, height), with the same centre."""
     x1, y1, x2, y2 = (float(v) for v in box)
@@ -27,7 +29,7 @@ def region(box, size: tuple[int, int], padding: float = 1.25) -> np.ndarray:
     return np.array([(x1 + x2 - width) / 2, (y1 + y2 - height) / 2, width, height])
 
 
-def pixels(size: tuple[int, int], align: str) -> np.ndarray:
+def pixels(size: Sequence[int], align: str) -> np.ndarray:
     """What a region's width and height measure in the input: its size, or its size - 1 (`udp`)."""
     return np.asarray(size, float) - (align == "udp")
 
@@ -40,11 +42,11 @@ def crop(frame: np.ndarray, area: np.ndarray, size, align: str = "classic", out=
     return cv2.warpAffine(frame, matrix, size, dst=out, flags=cv2.INTER_LINEAR, borderValue=border)
 
 
-def to_frame(points: np.ndarray, areas: np.ndarray, size: tuple[int, int], align: str = "classic") -> np.ndarray:
+def to_frame(points: np.ndarray, areas: np.ndarray, size: Sequence[int], align: str = "classic") -> np.ndarray:
     """Points (N,V,2) in input pixels as points in frame pixels, for regions `areas` (N,4)."""
     return points * (areas[:, None, 2:] / pixels(size, align)) + areas[:, None, :2]
 
 
-def to_input(points: np.ndarray, areas: np.ndarray, size: tuple[int, int], align: str = "classic") -> np.ndarray:
+def to_input(points: np.ndarray, areas: np.ndarray, size: Sequence[int], align: str = "classic") -> np.ndarray:
     """The inverse of `to_frame`."""
     return (points - areas[:, None, :2]) * (pixels(size, align) / areas[:, None, 2:])

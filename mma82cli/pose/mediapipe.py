@@ -12,6 +12,7 @@ import numpy as np
 
 from mma82cli.pose import geometry
 from mma82cli.pose.estimator import Estimator
+from mma82cli.pose.task import Settings
 from mma82cli.records import WrongUsage
 
 COCO17 = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # BlazePose's landmark for each joint
@@ -62,3 +63,8 @@ class MediaPipeEstimator(Estimator):
         height, width = frame.shape[:2]
         marks = [landmarks.landmark[i] for i in COCO17]
         return np.array([(left + m.x * width, top + m.y * height, m.visibility) for m in marks], np.float32)
+
+
+def build(settings: Settings) -> MediaPipeEstimator:
+    """See `pose.Backend`."""
+    return MediaPipeEstimator()

@@ -26,6 +26,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from mma82cli import hub, share
 from mma82cli.records import DataError, WrongUsage, is_number, show
@@ -33,7 +34,7 @@ from mma82cli.records import DataError, WrongUsage, is_number, show
 KINDS = ("simcc", "heatmap", "persons", "boxes")
 _IMAGENET = {"channel_order": "rgb", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 _PLAIN = {"channel_order": "bgr", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-FED = {  # how networks of a kind are fed where nobody says otherwise
+FED: dict[str, dict[str, Any]] = {  # how networks of a kind are fed where nobody says otherwise
     "simcc": {"input": (192, 256), **_IMAGENET}, "heatmap": {"input": (192, 256), **_IMAGENET},
     "persons": {"input": (640, 640), **_PLAIN}, "boxes": {"input": (640, 640), **_PLAIN},
 }  # fmt: skip
@@ -48,7 +49,7 @@ class Model:
     hash: str
     described: bool  # a side-car was there
     layout: str = ""
-    input: tuple[int, int] | tuple[()] = ()
+    input: tuple[int, ...] = ()  # of two
     channel_order: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -73,7 +74,7 @@ class Model:
         """
         if size and self.input and size != self.input:
             raise DataError(f"{self.path}: its input is {list(size)}; expected {list(self.input)} as the side-car says")
-        known = {**FED[kind], "decode": kind, **({"input": size} if size else {})}
+        known: dict[str, Any] = {**FED[kind], "decode": kind, **({"input": size} if size else {})}
         return replace(self, **{key: value for key, value in known.items() if not getattr(self, key)})
 
 

@@ -11,6 +11,7 @@ from mma82cli.pose import geometry
 from mma82cli.pose.estimator import Estimator
 from mma82cli.pose.model import Model
 from mma82cli.pose.onnx import LAYOUTS
+from mma82cli.pose.task import Settings
 from mma82cli.records import DataError, WrongUsage
 
 NEEDED = "--backend tflite needs the extra: pip install 'mma82[tflite]' (ai-edge-litert)"
@@ -73,3 +74,9 @@ def _around(joints: np.ndarray | None) -> tuple[float, ...] | None:
     low, high = sure.min(0), sure.max(0)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 8) * ROOM / 1.25
     return (*(middle - half), *(middle + half))
+
+
+def build(settings: Settings) -> TfliteEstimator:
+    """See `pose.Backend`."""
+    assert isinstance(settings.model, Model)
+    return TfliteEstimator(settings.model)

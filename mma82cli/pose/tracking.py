@@ -60,9 +60,9 @@ def tracklets(found: list[People], times: np.ndarray, width: int, height: int) -
             alike[row] = likeness(found[track.looks[-1]], track.members[-1], people)
         owner: dict[int, Tracklet] = {}
         while alike.size and alike.max() > 0:
-            row, member = np.unravel_index(alike.argmax(), alike.shape)
-            owner[int(member)] = open_[row]
-            alike[row], alike[:, member] = 0, 0
+            row, best = map(int, np.unravel_index(alike.argmax(), alike.shape))
+            owner[best] = open_[row]
+            alike[row], alike[:, best] = 0, 0
         value = worth(people, width, height)
         for member in range(len(people)):
             track = owner.get(member)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mma82cli.pose.model import Model
 from mma82cli.pose.onnx import TopDownEstimator
+from mma82cli.pose.task import Settings
 from mma82cli.records import DataError, WrongUsage
 
 NEEDED = "--backend vitpose needs the extra: pip install 'mma82[vitpose]' (transformers)"
@@ -65,3 +66,9 @@ def _digest(source: str, network) -> str:
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def build(settings: Settings) -> VitPoseEstimator:
+    """See `pose.Backend`."""
+    assert isinstance(settings.model, str)
+    return VitPoseEstimator(settings.model, settings.device, settings.peak)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mma82cli.pose.task import Clip
 from mma82cli.records import DataError
-from mma82cli.video import Video
+
+if TYPE_CHECKING:
+    from mma82cli.video.opening import AnyVideo
 
 WHOLE_FRAME = "no 'box' and no --detector: the whole frame was taken for the person's"
 
 
-def check_span(clip: Clip, video: Video) -> None:
+def check_span(clip: Clip, video: AnyVideo) -> None:
     """A clip most of which lies behind the end of its video is a mistake; one that ends a little late is life."""
     if clip.end is None or not video.duration:
         return
@@ -24,7 +28,7 @@ def _outside(clip: Clip, duration: float, path: str) -> str:
     return f"the clip {clip.start:g}-{clip.end:g} s is outside its video; {path} lasts {duration:g} s"
 
 
-def empty(clip: Clip, video: Video) -> str:
+def empty(clip: Clip, video: AnyVideo) -> str:
     if clip.end is None:
         return f"{clip.path}: no frame after {clip.start:g} s"
     if video.ended:
@@ -33,7 +37,7 @@ def empty(clip: Clip, video: Video) -> str:
     return f"{clip.path}: no frame's time stamp lies in {clip.start:g}-{clip.end:g} s; expected a clip of at least a frame"
 
 
-def tail(clip: Clip, video: Video, times: np.ndarray) -> list[str]:
+def tail(clip: Clip, video: AnyVideo, times: np.ndarray) -> list[str]:
     """What is missing at the end: `truncated: got/expected` frames."""
     if not video.ended or not video.duration:
         return []

@@ -10,6 +10,7 @@ import pickle
 import signal
 import sys
 import traceback
+from typing import Any
 
 from mma82cli.records import DataError, WrongUsage
 
@@ -30,7 +31,10 @@ def main() -> None:
 
 
 class _State:
-    extract = reader = None
+    """What the first message makes."""
+
+    extract: Any = None
+    reader: Any = None
 
 
 def _answer(state: _State, message) -> tuple[str, object]:

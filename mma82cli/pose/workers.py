@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mma82cli.pose.task import Settings
 from mma82cli.records import DataError, WrongUsage
@@ -27,7 +28,8 @@ class _Process:
 
     def __init__(self, settings: Settings, events: queue.SimpleQueue):
         self.waiting, self.path = 0, None
-        self._settings, self._events, self._process = settings, events, None
+        self._settings, self._events = settings, events
+        self._process: Any = None
         self.given: queue.SimpleQueue = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True).start()
 
