@@ -72,8 +72,10 @@ def run(
     it goes through window by window: after the recipe's soft-NMS and voting, best first.
 
     --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
-    an stgcn, which must know the same labels. --export reads no records: it writes the network (heatmaps, joints or frames
-    to logits, any batch) for onnxruntime and its kind."""
+    an stgcn, which must know the same labels. --export reads no records: it writes the network for onnxruntime and its kind,
+    any batch to logits, whose softmax is averaged over test clips. It reads heatmaps (posec3d), joints as x and y from the
+    middle of the clip's box in halves of its longer side and a score (stgcn), or RGB frames normalised as for ImageNet
+    (gc-tsm and its kind)."""
     if export:
         _export(pipe, checkpoint, export, recipe, taxonomy, average)
         return

@@ -75,7 +75,8 @@ def train(pipe, wanted: Wanted, asked) -> None:
     with pipe.progress(total=(settings.epochs - done) * settings.repeat * task.rows, unit=data.unit) as bar:
         job = Run(folder, about, wanted.seed, where, bar.update, not wanted.deterministic, ranks)
         for figures in fit(model, job, task, wanted.resume):
-            bar.set_postfix({k: figures[k] for k in ("epoch", "loss", f"val_{settings.best}") if k in figures}, refresh=False)
+            shown = {key: value for key, value in figures.items() if key in ("epoch", "loss") or key.startswith("val_")}
+            bar.set_postfix(shown, refresh=False)
             pipe.write(figures)
             pipe.out.flush()
 

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import ROOT, as_lines
+from test_streams import on_terminal
 
 LABELS = ["sitting up", "nodding", "waving"]
 QUICK = {"OMP_NUM_THREADS": "1"}
@@ -74,6 +75,14 @@ def test_a_line_an_epoch_and_the_files_of_a_run(trained):
     assert sorted(os.listdir(folder)) == FILES
     assert [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()] == result.records
     assert "base_channels = 4" in (folder / "recipe.toml").read_text()
+
+
+def test_a_person_sees_epoch_loss_and_validation(taxonomy, tmp_path):
+    (tmp_path / "clips.jsonl").write_bytes(as_lines(skeletons()))
+    options = ["--recipe", "posec3d-tiny", "--taxonomy", taxonomy, *TINY, "--set", "epochs=3", tmp_path / "clips.jsonl"]
+    shown = on_terminal("train-rec", "--out", tmp_path / "r", *options, **QUICK)
+    last = shown.split("\r")[-3:]
+    assert any(all(word in line for word in ("clip/s", "epoch=", "loss=", "val_top1=", "val_mca=")) for line in last), shown
 
 
 def test_weights_say_what_they_are(trained):
