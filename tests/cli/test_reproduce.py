@@ -40,11 +40,11 @@ def made(tmp_path_factory):
 
 
 def test_every_table_is_beside_the_papers(made):
-    for number in (2, 3, 4, 5, 6, 8):
+    for number in range(2, 9):
         text = (made / "tables" / f"{number}.md").read_text()
         rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
         assert any(" paper " in row for row in rows) and any(" here " in row for row in rows), number
-        assert "`taxonomy:mma82|" in text
+        assert "taxonomy:" in text.splitlines()[-1] and "version:" in text
         assert "tabular" in (made / "tables" / f"{number}.tex").read_text()
     assert "| MMA-82 | 82 |" in (made / "tables" / "1.md").read_text()
 
@@ -65,7 +65,7 @@ def test_what_is_made_is_not_made_again(made):
 
 def test_the_help_names_every_target(tmp_path):
     listed = re.findall(r"^(\w+) {2,}\S", make("help").stdout, re.M)
-    assert {f"table{i}" for i in (1, 2, 3, 4, 5, 6, 8)} | {f"fig{i}" for i in (2, 3, 4, 5, 6, 7, 9)} | {"fetch", "all"} <= set(listed)
+    assert {f"table{i}" for i in range(1, 9)} | {f"fig{i}" for i in (2, 3, 4, 5, 6, 7, 9)} | {"fetch", "all"} <= set(listed)
 
 
 def test_fetch_tells_how_and_what_differs(made, tmp_path):
