@@ -1,0 +1,31 @@
+"""What tools and people read of a release is of this one."""
+
+import re
+
+from conftest import ROOT
+
+from mma82cli import __version__
+from mma82cli.cli import COMMANDS
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = dict(re.findall(r"^([a-z-]+): *(.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
+    assert citation["version"] == __version__ and citation["cff-version"] == "1.2.0"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", citation["date-released"])
+    changes = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert changes[0] == __version__
+
+
+def test_the_changes_name_every_command():
+    told = (ROOT / "CHANGELOG.md").read_text()
+    missing = [name for name in COMMANDS if f"`{name}`" not in told]
+    assert not missing
+
+
+def test_what_the_tests_need_is_pinned():
+    """share/constraints.txt holds each package of install_requires and of the extra `test`."""
+    setup = (ROOT / "setup.cfg").read_text()
+    blocks = re.findall(r"^(?:install_requires|test) =\n((?:[ ]+.*\n)+)", setup, re.MULTILINE)
+    wanted = {name for block in blocks for name in re.findall(r"^ +([a-z][\w-]*)", block, re.MULTILINE)}
+    pinned = {re.split("[=; ]", line)[0] for line in (ROOT / "share/constraints.txt").read_text().splitlines()}
+    assert wanted - pinned <= {"tomli", "setuptools"}
