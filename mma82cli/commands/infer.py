@@ -34,10 +34,15 @@ mma82 infer run/ --split test clips.jsonl | mma82 score --metric mca
 mma82 infer seed-0 --average seed-1 --average seed-2 clips.jsonl > scores.jsonl
 mma82 infer run/ --export model.onnx
 """
+DETAILS = """
+--export reads no records: it writes the network for onnxruntime and its kind, any batch to logits, whose softmax is averaged
+over test clips. It reads heatmaps (posec3d), joints as x and y from the middle of the clip's box in halves of its longer side
+and a score (stgcn), or RGB frames normalised as for ImageNet (gc-tsm and its kind).
+"""
 
 
 @command(
-    example=EXAMPLE,
+    example=EXAMPLE, details=DETAILS,
     takes="split layout keypoints width height video",
     adds="scores topk predictions taxonomy warnings",
 )
@@ -72,10 +77,7 @@ def run(
     it goes through window by window: after the recipe's soft-NMS and voting, best first.
 
     --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
-    an stgcn, which must know the same labels. --export reads no records: it writes the network for onnxruntime and its kind,
-    any batch to logits, whose softmax is averaged over test clips. It reads heatmaps (posec3d), joints as x and y from the
-    middle of the clip's box in halves of its longer side and a score (stgcn), or RGB frames normalised as for ImageNet
-    (gc-tsm and its kind)."""
+    an stgcn, which must know the same labels."""
     if export:
         _export(pipe, checkpoint, export, recipe, taxonomy, average)
         return
