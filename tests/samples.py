@@ -67,7 +67,7 @@ def samples(folder: Path, run) -> dict[str, Sample]:
         "score": Sample(records=as_lines(TOPK)),
         "emotion-tree": Sample(records=as_lines(EMOTIONS)),
         "emotion-mlp": Sample(("--classes", "8", "--repeats", "2", "--permutations", "1", "--epochs", "5"), as_lines(EMOTIONS)),
-        "fuse": Sample(("--taxonomy", "emotion8", "--target", "emotion"), as_lines(FACES)),
+        "fuse": Sample(("--method", "mlp", "--taxonomy", "emotion8", "--target", "emotion"), as_lines(FACES)),
         "labels": Sample(),
         "validate": Sample(records=as_lines([{**SEGMENTS[0], "end": 0.5}])),
         "stats": Sample(records=as_lines(SEGMENTS)),

@@ -9,12 +9,12 @@ import typer
 from mma82cli.commands.options import Seed, Target, TaxonomyName, command
 from mma82cli.records import DataError, WrongUsage
 
-Method = Literal["mlp", "weights", "mean"]
+Method = Literal["weights", "mlp", "mean"]
 
 EXAMPLE = """
-mma82 fuse --taxonomy emotion8 --target emotion --pool clip faces.jsonl segments.jsonl > both.jsonl
+mma82 fuse --method mlp --taxonomy emotion8 --target emotion --pool clip faces.jsonl segments.jsonl > both.jsonl
 mma82 score --taxonomy emotion8 --target emotion --split test both.jsonl
-mma82 fuse --method weights skeleton.jsonl rgb.jsonl | mma82 score --split test --compare rgb.jsonl
+mma82 fuse skeleton.jsonl rgb.jsonl | mma82 score --split test --compare rgb.jsonl
 """
 
 DETAILS = """
@@ -26,11 +26,13 @@ the fields in which its sources agree; others go into `sources`.
 Probabilities become logarithms (below 0.000001 they count as that), and all are centred on the mean of their labels.
 
 \b
-  mlp      side by side, given to the network of Algorithm 1, five times: each
-           learns from four fifths of the val clips, by subject where every one
-           has it, and chooses its epoch by the last; their mean answers. Labels
-           may be any, such as 82 actions or 7 faces for 8 emotions
   weights  summed, with weights of at least 0 fitted on val (cross-entropy)
+  mlp      Table VII: side by side, given to the network of Algorithm 1, five
+           times: each learns from four fifths of the val clips, by subject where
+           every one has it, and chooses its epoch by the last; their mean
+           answers. Labels may be any, such as 82 actions or 7 faces for 8
+           emotions. It has to learn what a label is, and so needs many val
+           clips of each: of 82 labels, weights do better
   mean     averaged; nothing is fitted
 
 weights and mean look labels up in the taxonomy: a label that a stream lacks (a face model's melancholy) gets that stream's
@@ -49,7 +51,7 @@ Pool = Annotated[str, typer.Option("--pool", metavar="FIELD", show_default=False
     adds="scores taxonomy sources warnings",
 )
 def run(
-    pipe, method: MethodOption = "mlp", pool: Pool = None, taxonomy: TaxonomyName = "mma82", target: Target = "label",
+    pipe, method: MethodOption = "weights", pool: Pool = None, taxonomy: TaxonomyName = "mma82", target: Target = "label",
     seed: Seed = 0,
 ) -> None:  # fmt: skip
     """Fuse the scores that several models give the same clips: skeleton and video, face and micro-actions."""

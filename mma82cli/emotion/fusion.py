@@ -84,5 +84,5 @@ def network(x: np.ndarray, truth: np.ndarray, person: np.ndarray, classes: int, 
     part = folds(who, truth[mine], count, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6,))))
     sides = [[mine[part != k] for k in range(count)], [mine[part == k] for k in range(count)]]
     train, val = (mlp.padded([x[rows] for rows in side], [truth[rows] for rows in side]) for side in sides)
-    fitted = mlp.fit(train, val, classes, mlp.Recipe(lr=0.003, decay=0.01), seed)
+    fitted = mlp.fit(train, val, classes, mlp.Recipe(decay=0.003, epochs=150), seed)
     return fitted.probabilities(mlp.padded([x] * count, [np.zeros(len(x))] * count).x).mean(0)

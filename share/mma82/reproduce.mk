@@ -273,7 +273,7 @@ $(OUT)/emotion-actions.jsonl: $(OUT)/emotion-split.jsonl
 	$(MMA82) emotion-mlp -q --by-split --repeats 1 --permutations 0 --predictions $@.part $< -o $(OUT)/emotion-split-mlp.jsonl
 	grep -F '"actions":"all"' $@.part > $@ && rm $@.part
 
-FUSE := $(MMA82) fuse -q --taxonomy emotion8 --target emotion
+FUSE := $(MMA82) fuse -q --method mlp --taxonomy emotion8 --target emotion
 FELT := $(SCORE) --split test --taxonomy emotion8 --target emotion --metric top1 --metric macro-f1
 $(OUT)/table7.jsonl: $(OUT)/faces.jsonl $(OUT)/emotion-actions.jsonl
 	( $(FUSE) $< | $(FELT) | $(call named,"streams":"face"); \

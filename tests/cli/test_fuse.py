@@ -141,9 +141,9 @@ def test_widths_may_differ(run, tmp_path):
     actions = [{"id": c["id"], "scores": z.tolist(), **kind} for c, z in zip(faces, logits, strict=True)]
     (tmp_path / "f").write_bytes(as_lines(faces))
     (tmp_path / "a").write_bytes(as_lines(actions))
-    result = run("fuse", *ASK, tmp_path / "f", tmp_path / "a")
+    result = run("fuse", "--method", "mlp", *ASK, tmp_path / "f", tmp_path / "a")
     assert result.code == 0 and top1(run, result.out) > 0.5
-    refused = run("fuse", "--method", "weights", *ASK, tmp_path / "f", tmp_path / "a")
+    refused = run("fuse", *ASK, tmp_path / "f", tmp_path / "a")
     assert refused.code == 2 and "knows no label of emotion8; expected --method mlp" in refused.err
 
 
@@ -182,7 +182,7 @@ def test_without_val_the_streams_are_averaged(run, tmp_path):
     for name, records in (("f", faces), ("a", actions)):
         (tmp_path / name).write_bytes(as_lines([c | {"split": "test"} for c in records]))
     told = run("fuse", *ASK, tmp_path / "f", tmp_path / "a")
-    assert told.err == "mma82 fuse: no val clips with a 'emotion' to fit mlp on: the streams are averaged\n"
+    assert told.err == "mma82 fuse: no val clips with a 'emotion' to fit weights on: the streams are averaged\n"
     assert told.out == run("fuse", "--method", "mean", *ASK, tmp_path / "f", tmp_path / "a").out
 
 
@@ -212,7 +212,7 @@ A = {"id": "a", "scores": [0.125] * 8}
 def test_bad_input_is_one_line(run, tmp_path, first, second, words):
     (tmp_path / "a").write_bytes(as_lines(first))
     (tmp_path / "b").write_bytes(as_lines(second))
-    result = run("fuse", *ASK, "-o", "out", "a", "b", cwd=tmp_path)
+    result = run("fuse", "--method", "mlp", *ASK, "-o", "out", "a", "b", cwd=tmp_path)
     assert result.code in (1, 2) and result.err.count("\n") == 1 and words in result.err, result.err
     assert not (tmp_path / "out").exists()
 
