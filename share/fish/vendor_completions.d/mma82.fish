@@ -270,7 +270,7 @@ complete -c mma82 -n '__mma82_command emotion-mlp' -l on-error -x -a 'stop skip'
 complete -c mma82 -n '__mma82_command emotion-mlp' -s h -l help -d 'print the help of the command'
 complete -c mma82 -n __mma82_none -f -a fuse -d 'what several models say of a clip made one'
 complete -c mma82 -n '__mma82_command help' -f -a fuse
-complete -c mma82 -n '__mma82_command fuse' -l method -x -a 'mlp weights mean' -d 'how streams become one (see above)'
+complete -c mma82 -n '__mma82_command fuse' -l method -x -a 'weights mlp mean' -d 'how streams become one (see above)'
 complete -c mma82 -n '__mma82_command fuse' -l pool -x -d 'names the clip of a segment'
 complete -c mma82 -n '__mma82_command fuse' -l taxonomy -r -F -a 'emotion7 emotion8 ma52 mma82 mma82-fig3' -d 'label set'
 complete -c mma82 -n '__mma82_command fuse' -l target -x -d 'field that holds the truth'
