@@ -111,6 +111,22 @@ def test_without_onnx_it_says_what_to_install(tmp_path, monkeypatch):
         export.to_onnx(load(checkpoint(tmp_path, "stgcn")), load_recipe("stgcn"), {})
 
 
+def test_a_detector_is_neither_exported_nor_averaged():
+    from types import SimpleNamespace
+
+    from mma82cli.models.export import input_of
+    from mma82cli.records import WrongUsage
+    from mma82cli.training.ensemble import together
+    from mma82cli.training.recipe import load_recipe
+
+    detector = load_recipe("adatad-tiny")
+    with pytest.raises(WrongUsage, match="--export: a checkpoint of adatad; expected one of posec3d, stgcn, gc-tsm"):
+        input_of(None, detector)
+    members = [SimpleNamespace(recipe=recipe) for recipe in (load_recipe("stgcn"), detector)]
+    with pytest.raises(WrongUsage, match="--average: second is a detector"):
+        together(members, ["first", "second"])
+
+
 def test_the_mean_of_several_checkpoints(run, tmp_path):
     paths = [checkpoint(tmp_path, "posec3d", 0), checkpoint(tmp_path, "posec3d", 1), checkpoint(tmp_path, "stgcn", 2)]
     rows = [*skeletons(5), {"id": "nobody", "layout": "coco17", "keypoints": [None]}]
