@@ -6,8 +6,8 @@ there is. Intervals make this cheap: annotations that pairwise overlap share an 
 needs to know only how the annotations open at that instant are grouped. The work is linear in the length of a video
 and exponential only in the number of annotations of one label that are open at once: a first pass keeps the best few
 states, a second one all that a bound on what is still to gain lets win, and a crowd that is too large for that is a set
-packing problem (`crowds`). Where more than MOST_PAIRS pairs overlap, each annotation in turn joins the group in which
-it gains most.
+packing problem (`crowds`). Where more than MOST_PAIRS pairs or MOST_OPEN annotations overlap, each in turn joins the
+group in which it gains most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mma82cli.annotation.spans import Span, tiou
 
 BEAM = 512  # states kept in the first pass, whose result bounds the second
 STATES = 8192  # states that the second pass may come to
-MOST_PAIRS = 5000  # overlapping pairs of a crowd up to which the optimum is looked for: a hundred people at once
+MOST_PAIRS, MOST_OPEN = 5000, 100  # overlapping pairs of a crowd, and annotations at once, up to which the optimum is looked for
 EXACT = 1 << 4096  # the largest common denominator; beyond it a tIoU is rounded to SCALE, far finer than a float
 SCALE = 1 << 256
 
@@ -88,7 +88,7 @@ def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> t
 
 def _weights(order, local, owners, joins) -> list[dict[int, int]] | None:
     """weights[n][m], m < n: tIoU as an integer over one denominator common to all pairs, so that sums are exact. None where
-    more than MOST_PAIRS pairs may be together."""
+    more than MOST_PAIRS pairs may be together, or more than MOST_OPEN annotations are open at once."""
     fractions: list[dict[int, tuple[int, int]]] = []
     open_now: list[int] = []
     pairs = 0
@@ -103,7 +103,7 @@ def _weights(order, local, owners, joins) -> list[dict[int, int]] | None:
         fractions.append(row)
         open_now.append(n)
         pairs += len(row)
-        if pairs > MOST_PAIRS:
+        if pairs > MOST_PAIRS or len(open_now) > MOST_OPEN:
             return None
     common = 1
     for union in {union for row in fractions for _, union in row.values()}:

@@ -207,6 +207,13 @@ def test_a_crowd_far_too_large_for_the_optimum_is_grouped_in_little_memory(run):
     assert all(len(set(s["annotators"])) == len(s["annotators"]) for s in segments)
 
 
+def test_one_annotation_two_hundred_times_is_quick(run):
+    rows = [line("a1", 1.0, 2.5)] * 200 + [line("a2", 1.1, 2.5), line("a3", 1.0, 2.4)]
+    result = run("merge-annotations", stdin=rows, timeout=60)
+    assert result.code == 0 and len(result.records) == 200 and "1 crowds" in result.err
+    assert sorted(len(r["annotators"]) for r in result.records)[-2:] == [1, 3]
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
