@@ -32,10 +32,11 @@ prediction. --labels union is what mmaction2 and pyskl compute for mca. A score 
 by label id, lowest first. --body max: a group scores as its best action; mapped: the five best actions' groups,
 repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
 
---ci resamples clips (of map: videos), or with --cluster subject whole subjects, whose clips are not independent:
-percentile interval. --compare aligns two systems by id and adds the other's value, delta, its interval, a paired
-bootstrap p, and McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the
-mean over runs with standard deviation and 95 % t interval; --mean-over file where each FILE is a run.
+--ci resamples clips (of map: videos), or with --cluster subject whole subjects, whose clips are not
+independent: percentile interval (of map: laid around the value, above which resamples of rare labels lie).
+--compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap p, and
+McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean over runs
+with standard deviation and 95 % t interval; --mean-over file where each FILE is a run.
 
 Records with `predictions` and `segments` get map: AP a label and tIoU as opentad (drops repeated and empty truth),
 activitynet or mac (0.0001 s in every union) define it, the mean over the labels that have truth, at each tIoU and

@@ -108,7 +108,8 @@ class Videos:
         if None in averages:
             pipe.note("a group without a segment in the truth has no mean average precision: value is null")
         if asked.ci or asked.compare:
-            choices = choices | {"bootstrap": asked.resamples, "cluster": asked.cluster or "video", "seed": asked.seed}
+            choices |= {"bootstrap": asked.resamples, "cluster": asked.cluster or "video"}
+            choices |= {"interval": "centred", "seed": asked.seed}
             self._resample(pipe, lines)
         if asked.mean_over:
             lines = report.mean_over([line for line in lines if line["value"] is not None], asked.mean_over)

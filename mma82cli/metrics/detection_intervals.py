@@ -1,4 +1,9 @@
-"""What resamples of videos add to the lines of a report: intervals, and the comparison of two detectors."""
+"""What resamples of videos add to the lines of a report: intervals, and the comparison of two detectors.
+
+A label of few segments has a higher AP in a resample, which repeats what it holds of them, and none where it holds none:
+resamples lie above the value by more than their spread where many labels are rare. So an interval is that of their
+deviations from their mean, laid around the value.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,8 @@ def add_intervals(lines: list[dict], tally: MatchTally, resamples: int, seed: in
         drawn = resample([levels], _sizes(tally), tally.tious, units, resamples, seed)
         degenerate += drawn is None
         for line in _of(lines, tally, fields):
-            line["ci"] = confidence.interval(drawn[0][line["tiou"], line["level"]]) if drawn else None
+            samples = drawn and _around(line["value"], drawn[0][line["tiou"], line["level"]]).clip(0, 1)
+            line["ci"] = confidence.interval(samples) if drawn else None
     return degenerate
 
 
@@ -35,7 +41,13 @@ def add_comparison(lines: list[dict], tally: MatchTally, other: MatchTally, resa
         drawn = resample([mine, levels], _sizes(tally), tally.tious, units, resamples, seed)
         for line in _of(lines, tally, fields):
             key = line["tiou"], line["level"]
-            compare(line, theirs[_key(line, tally)], drawn and drawn[0][key] - drawn[1][key])
+            there = theirs[_key(line, tally)]
+            compare(line, there, drawn and _around(line["value"] - there, drawn[0][key] - drawn[1][key]))
+
+
+def _around(value: float, samples: np.ndarray) -> np.ndarray:
+    """The samples (R,) moved so that their mean is the value."""
+    return samples + (value - samples.mean())
 
 
 def _sizes(tally: MatchTally) -> dict[str, int]:

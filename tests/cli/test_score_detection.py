@@ -158,10 +158,14 @@ def test_intervals_are_of_videos_drawn_again(run):
     rows = [dict(r, subject=f"s{i // 2}") for i, r in enumerate(videos(12))]
     result = run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=rows)
     assert result.out == run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=rows[::-1]).out
-    assert "bootstrap:300|cluster:video|seed:0" in result.records[0]["signature"]
+    assert "bootstrap:300|cluster:video|interval:centred|seed:0" in result.records[0]["signature"]
     for line in result.records:
         low, high = line["ci"]
         assert 0 <= low < line["value"] < high <= 1
+    rare = [dict(r, segments=[{**r["segments"][0], "label": i}], predictions=r["predictions"] + [
+        {**r["segments"][0], "label": i, "score": 0.2}]) for i, r in enumerate(videos(30))]  # fmt: skip
+    for line in run("score", "--ci", 200, "--level", "action", stdin=rare).records:
+        assert line["ci"][0] < line["value"] < line["ci"][1]
     by_counts = run("score", "--tiou", "0.3,0.6", "--counts", stdin=rows).out
     assert run("score", "--ci", 300, "--tiou", "0.3,0.6", stdin=by_counts).out == result.out
     subjects = run("score", "--ci", 300, "--tiou", "0.3,0.6", "--cluster", "subject", stdin=rows)
