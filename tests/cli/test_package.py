@@ -21,6 +21,25 @@ def labels(*command, **env) -> str:
     return done.stdout.splitlines()[0]
 
 
+PIPES = [  # of commands that between them read most kinds of file in share/
+    ["synth --kind annotations --clips 12 --classes 4 --subjects 4", "merge-annotations -q", "make-splits -q", "stats"],
+    ["synth --kind skeleton --clips 2 --classes 2 --subjects 2", "validate"],
+    ["labels --map ma52"],
+    ["train-rec --help"],
+]
+
+
+def piped(pipe: list[str], mma82: Path) -> bytes:
+    """What comes out of a pipe of commands of that installation."""
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MMA82_SHARE")}
+    out = b""
+    for command in pipe:
+        done = subprocess.run([str(mma82), *command.split()], input=out, capture_output=True, env=env, cwd="/")
+        assert done.returncode == 0, done.stderr.decode()
+        out = done.stdout
+    return out
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
@@ -57,6 +76,9 @@ def test_installed_wheel(wheel, tmp_path):
     where = subprocess.run([python, "-c", "import mma82cli; print(mma82cli.__file__)"], capture_output=True, text=True, cwd="/")
     assert Path(where.stdout.strip()).is_relative_to(tmp_path)
     assert files_below(tmp_path / "share") == files_below(ROOT / "share") - {Path("constraints.txt")}
+    for pipe in PIPES:
+        here, there = (piped(pipe, mma82) for mma82 in (ROOT / "bin" / "mma82", tmp_path / "bin" / "mma82"))
+        assert here == there, pipe
 
 
 def test_editable(tmp_path):
