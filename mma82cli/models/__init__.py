@@ -6,8 +6,6 @@ import copy
 from importlib import import_module
 from typing import NamedTuple
 
-METADATA = "mma82"  # the key of a checkpoint's metadata, in safetensors and ONNX files
-
 
 class Kind(NamedTuple):
     """A row of MODELS. Every entry is below `mma82cli`, and imported when it is wanted.

@@ -14,7 +14,8 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from mma82cli.models import METADATA, MODELS, folded, module_of
+from mma82cli.models import MODELS, folded, module_of
+from mma82cli.models.header import METADATA
 from mma82cli.records import WrongUsage
 from mma82cli.stream import Output
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mma82cli.models import METADATA
+from mma82cli.models.header import METADATA
 from mma82cli.records import DataError, WrongUsage
 
 DERIVED = ("num_batches_tracked", "pos_embed")

@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mma82cli.plots import subtitles
+from mma82cli.plots.captions import CAPTION, TALLEST, captioned
 from mma82cli.plots.style import save, style
 from mma82cli.records import DataError, optional_span, record_id, show
 from mma82cli.skeleton.keypoints import from_record
@@ -26,7 +28,6 @@ from mma82cli.video.writer import LETTERS, RATE, write_frames
 MOST = 4  # clips that are drawn where none is named
 SHOWN = 6  # frames of a strip
 WIDEST = 14  # inches of a strip
-TALLEST = 720  # pixels of a frame of the video
 HALF = 0.25  # seconds before and after a frame in which movement counts
 STIRS = 0.008  # heights of the person: a joint that covers less stands still
 NOISE = 5.0  # how many times its trembling it must cover
@@ -37,8 +38,6 @@ def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     """Writes `overlay-ID.svg`, `.png` and `.mp4` for the records of `options.ids`, or for the first few. Frames come from
     the videos under `options.root`; without its video a clip is drawn on grey. Of untrimmed videos (`predictions`, and no
     joints) there is the video alone. Raises DataError."""
-    from mma82cli.plots import subtitles
-
     paths, wanted, drawn = [], list(options.ids), 0
     for number, record in enumerate(records, 1):
         untrimmed = "keypoints" not in record and "predictions" in record
@@ -193,8 +192,6 @@ def paint(picture: np.ndarray, joints: np.ndarray, moves: np.ndarray, trend: np.
 
 # -- words ---------------------------------------------------------------------------------------------------------
 
-CAPTION = 24  # pixels a line
-
 
 def _words(record: dict) -> list[str]:
     """What is known of a clip: its label, whether nobody is there, and its best three scores."""
@@ -210,14 +207,3 @@ def _words(record: dict) -> list[str]:
     if best:
         words.append("predicted: " + ", ".join(f"{label} {score:.2f}" for label, score in best[:3]))
     return words
-
-
-def captioned(picture: np.ndarray, words: list[str]) -> np.ndarray:
-    """`picture` (H,W,3) with a line of words each below it."""
-    if not words:
-        return picture
-    strip = np.full((CAPTION * len(words), picture.shape[1], 3), 24, np.uint8)
-    for line, text in enumerate(words):
-        place = (8, CAPTION * line + CAPTION - 7)
-        cv2.putText(strip, text.encode("ascii", "replace").decode(), place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, BONE, 1, cv2.LINE_AA)
-    return np.concatenate([picture, strip])

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mma82cli.plots.overlay import TALLEST, captioned
+from mma82cli.plots.captions import TALLEST, captioned
 from mma82cli.plots.timeline import Bars, bars, best_of
 from mma82cli.records import DataError, optional_span, record_id
 from mma82cli.video import Video

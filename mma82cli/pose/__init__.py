@@ -26,7 +26,7 @@ class Backend(NamedTuple):
 
 
 BACKENDS = {
-    "onnx": Backend("onnx", "NAME|FILE.onnx", ".onnx", gpu=True, boxes=True),
+    "onnx": Backend("network", "NAME|FILE.onnx", ".onnx", gpu=True, boxes=True),
     "mediapipe": Backend("mediapipe"),
     "tflite": Backend("tflite", "FILE.tflite", ".tflite"),
     "vitpose": Backend("vitpose", "FOLDER|NAME", gpu=True, boxes=True),

@@ -12,7 +12,6 @@ from mma82cli.pose.engines import kind_of, open_engine
 from mma82cli.pose.estimator import Estimator
 from mma82cli.pose.feed import Feed
 from mma82cli.pose.model import Model
-from mma82cli.pose.task import Settings
 from mma82cli.records import DataError
 from mma82cli.skeleton.layouts import load_layout
 
@@ -104,15 +103,3 @@ class OnnxEstimator(TopDownEstimator):
 
     def __init__(self, model: Model, engine: str = "auto", device: str = "cpu", peak: str = "subpixel"):
         super().__init__(model, open_engine(model, engine, device), peak)
-
-
-def build(settings: Settings) -> Estimator:
-    """See `pose.Backend`: a top-down network, or one that sees everybody at once, as its outputs are."""
-    from mma82cli.pose.onestage import OneStageEstimator
-
-    model = settings.model
-    assert isinstance(model, Model)
-    run = open_engine(model, settings.engine, settings.device)
-    if kind_of(model, run) == "persons":
-        return OneStageEstimator(model, run)
-    return TopDownEstimator(model, run, settings.peak)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mma82cli.models import METADATA
+from mma82cli.models.header import METADATA
 from mma82cli.records import DataError, WrongUsage
 
 if TYPE_CHECKING:
