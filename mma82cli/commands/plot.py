@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from itertools import chain
 from textwrap import fill
@@ -22,7 +23,7 @@ mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
 mma82 stats clips.jsonl | mma82 plot auto --out figures
 mma82 plot curves --out figures seed-0/log.jsonl seed-1/log.jsonl
 """
-WHAT = {name: what for name, (_, _, what) in KINDS.items()} | {"auto": "all of these that the first line can be drawn as"}
+WHAT = {name: what for name, (_, _, what) in KINDS.items()} | {"auto": "all that is drawn of lines like the first that can be drawn"}
 ROWS = (
     fill(f"{name:<{WIDTH}}{what}", 76, subsequent_indent=" " * WIDTH, break_on_hyphens=False) for name, what in WHAT.items()
 )
@@ -45,10 +46,7 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
     prepare(out)
     kinds, lines = [kind], pipe.lines()
     if kind == "auto":
-        first = next(lines, None)
-        if first is None:
-            raise DataError("no lines; `mma82 plot --help` lists what is")
-        kinds, lines = kinds_of(first.record), chain([first], lines)
+        kinds, lines = _fitting(lines)
     if len(kinds) > 1:
         lines = list(lines)
     for name in kinds:
@@ -61,3 +59,16 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
             raise DataError(f"{name}: lines unlike those that it is drawn from ({type(error).__name__}: {error})") from error
         for path in paths:
             pipe.write({"figure": path})
+
+
+def _fitting(lines) -> tuple[list[str], Iterator]:
+    """The kinds that draw the first line that any kind draws, and all lines."""
+    from mma82cli.records import show
+
+    passed = []
+    for line in lines:
+        passed.append(line)
+        if kinds := kinds_of(line.record):
+            return kinds, chain(passed, lines)
+    fields = f"a line with {', '.join(map(show, list(passed[0].record)[:8])) or 'no field'}" if passed else "no line"
+    raise DataError(f"no figure is made of {fields}; `mma82 plot --help` lists what is")

@@ -132,6 +132,7 @@ def test_auto_knows_what_to_draw(run, tmp_path):
         (("labels",), b"", ["taxonomy"]),
         (("stats",), [{"id": "a", "label": "Nodding", "duration": 2.0}], ["ring", "violin", "classes"]),
         (("diagnose",), [VIDEO], ["diagnosis"]),
+        (("score", "--confusion", "--level", "action"), [{"id": "a", "label": 1, "topk": [[2, 0.5]]}], ["confusion-action"]),
     ):
         made = run(*command, stdin=records)
         drawn = run("plot", "auto", "--out", tmp_path, stdin=made.out)
@@ -139,7 +140,7 @@ def test_auto_knows_what_to_draw(run, tmp_path):
         assert [Path(x["figure"]).name for x in drawn.records] == [f"{kind}.{end}" for kind in kinds for end in ("svg", "png")]
     refused = run("plot", "auto", "--out", tmp_path, stdin=[{"id": "x", "label": "Nodding"}])
     assert refused.code == 1 and refused.err.startswith('mma82 plot: no figure is made of a line with "id", "label"; ')
-    assert run("plot", "auto", "--out", tmp_path, stdin=b"").err.startswith("mma82 plot: no lines")
+    assert run("plot", "auto", "--out", tmp_path, stdin=b"").err.startswith("mma82 plot: no figure is made of no line")
 
 
 def test_timeline_of_truth_and_predictions(run, tmp_path):
