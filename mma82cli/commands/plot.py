@@ -23,7 +23,7 @@ mma82 diagnose detections.jsonl | mma82 plot diagnosis --out figures
 mma82 stats clips.jsonl | mma82 plot auto --out figures
 mma82 plot curves --out figures seed-0/log.jsonl seed-1/log.jsonl
 """
-WHAT = {name: what for name, (_, _, what) in KINDS.items()} | {"auto": "all that is drawn of lines like the first that can be drawn"}
+WHAT = {name: what for name, (_, _, what) in KINDS.items()} | {"auto": "whatever is drawn of lines such as the first"}
 ROWS = (
     fill(f"{name:<{WIDTH}}{what}", 76, subsequent_indent=" " * WIDTH, break_on_hyphens=False) for name, what in WHAT.items()
 )
