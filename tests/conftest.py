@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mma82cli.cli import FAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+# a shell's background job ignores Ctrl-C, and so would the commands that its tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result:

@@ -28,10 +28,6 @@ def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
 
 
-def heeds_ctrl_c():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs don't
-
-
 def call(*arguments, **options) -> Result:
     return Result(subprocess.run([MMA82, *map(str, arguments)], capture_output=True, **options))
 
@@ -66,7 +62,7 @@ def test_told_to_end_it_leaves_nothing_behind(tmp_path, signal_):
     out = tmp_path / "out.jsonl"
     out.write_text("the old one\n")
     command = [MMA82, "suppress", "-o", str(out)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeds_ctrl_c)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(MANY)
     process.stdin.flush()
     while len(os.listdir(tmp_path)) < 2:
