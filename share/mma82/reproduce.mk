@@ -5,7 +5,7 @@
 #
 # DATA   synth, or a folder with rec.jsonl (clips with split, domain, subject and, for skeletons, keypoints), det.jsonl
 #        (untrimmed videos with segments), emotion.jsonl (emotion and actions) and the folder videos
-# SCALE  smoke: minutes for everything, to see that it runs; small: the numbers in docs, hours of two cores; paper: the recipes
+# SCALE  smoke: minutes for everything, to see that it runs; small: an hour or two of two cores; paper: the recipes
 # OUT    where files go. tables/N.md and tables/N.tex are the paper's table N beside the run's; figures/ are figures
 # MMA82  the command; JOBS processes where a command takes them
 
