@@ -184,7 +184,7 @@ INPUT_GC-TSM := $(CLIPS)
 define RECOGNITION
 $(OUT)/run/$(1)-$(2)/done: $(INPUT_$(1))
 	mkdir -p $$(@D)
-	$(call only,$(2)) $$< | $(MMA82) train-rec --out $$(@D) --root $(VIDEOS) --cache $(OUT)/cache --recipe $($(1)_$(SCALE)) $(call resumed,$$(@D)) >> $$(@D)/epochs.jsonl
+	$(call only,$(2)) $$< | $(MMA82) train-rec --out $$(@D) --root $(VIDEOS) --cache $(OUT)/cache --recipe $($(1)_$(SCALE)) $$(call resumed,$$(@D)) >> $$(@D)/epochs.jsonl
 	touch $$@
 
 $(OUT)/preds/$(1)-$(2).jsonl: $(OUT)/run/$(1)-$(2)/done $(INPUT_$(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -56,6 +57,12 @@ def test_every_figure_is_drawn(made):
         assert (made / "figures" / f"{name}.svg").exists()
     assert len(list((made / "figures" / "fig4").glob("*.png"))) == 4
     assert len(list((made / "figures" / "fig5").glob("timeline-*.png"))) == 2
+
+
+def test_the_killed_run_was_resumed(made):
+    for log in made.glob("run/*/epochs.jsonl"):
+        epochs = [json.loads(line)["epoch"] for line in log.read_text().splitlines()]
+        assert epochs == sorted(set(epochs)), f"{log} began anew"
 
 
 def test_what_is_made_is_not_made_again(made):
