@@ -15,23 +15,25 @@ MOMENTUM = 0.9  # of the moving mean
 TINY = 1e-7
 
 
-def focal(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum over all elements of the sigmoid focal loss (Lin et al. 2017); targets in 0..1, of the shape of `logits`."""
+def focal(logits: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
+    """Sum over the `counted` rows (…) of the sigmoid focal loss (Lin et al. 2017); logits and targets, in 0..1, (…, C)."""
     logits, targets = logits.float(), targets.float()
     p = logits.sigmoid()
     right = p * targets + (1 - p) * (1 - targets)
     weight = ALPHA * targets + (1 - ALPHA) * (1 - targets)
-    return (weight * (1 - right) ** GAMMA * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
+    each = weight * (1 - right) ** GAMMA * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (each * counted[..., None]).sum()
 
 
-def diou(found: Tensor, wanted: Tensor) -> Tensor:
-    """Sum over (N, 2) distances to start and end from the same points, at least 0: 1 - IoU + (gap of the middles / hull)^2."""
-    found, wanted = found.float(), wanted.float()
-    shared = torch.minimum(found, wanted).sum(1)
-    union = found.sum(1) + wanted.sum(1) - shared
-    hull = torch.maximum(found, wanted).sum(1)
-    gap = 0.5 * ((found[:, 1] - found[:, 0]) - (wanted[:, 1] - wanted[:, 0]))
-    return (1 - shared / union.clamp(min=TINY) + (gap / hull.clamp(min=TINY)) ** 2).sum()
+def diou(found: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
+    """Sum over the `counted` (…) of the distances (…, 2), at least 0, to start and end from the same points:
+    1 - IoU + (gap of the middles / hull)^2."""
+    found, wanted = (torch.where(counted[..., None], values.float(), 1.0) for values in (found, wanted))  # 1: no NaN's gradient
+    shared = torch.minimum(found, wanted).sum(-1)
+    union = found.sum(-1) + wanted.sum(-1) - shared
+    hull = torch.maximum(found, wanted).sum(-1)
+    gap = 0.5 * ((found[..., 1] - found[..., 0]) - (wanted[..., 1] - wanted[..., 0]))
+    return ((1 - shared / union.clamp(min=TINY) + (gap / hull.clamp(min=TINY)) ** 2) * counted).sum()
 
 
 def detection_losses(levels, masks: list[Tensor], classes: Tensor, distances: Tensor, smoothing: float = 0.0):
@@ -41,14 +43,10 @@ def detection_losses(levels, masks: list[Tensor], classes: Tensor, distances: Te
     classes    (B, P, C) and distances (B, P, 2) of `targets.assign`, P all levels' points
     smoothing  of labels: targets become t (1 - s) + s / (C + 1)
     """
-    valid = torch.cat(masks, 1)  # (B, P)
-    logits = torch.cat([level[0] for level in levels], 2).mT[valid]
+    logits = torch.cat([level[0] for level in levels], 2).mT  # (B, P, C)
     offsets = torch.cat([level[1] for level in levels], 2).mT
-    wanted = classes[valid]
-    if smoothing:
-        wanted = wanted * (1 - smoothing) + smoothing / (classes.shape[2] + 1)
-    positive = positives(masks, classes)
-    return focal(logits, wanted), diou(offsets[positive], distances[positive])
+    wanted = classes * (1 - smoothing) + smoothing / (classes.shape[2] + 1) if smoothing else classes
+    return focal(logits, wanted, torch.cat(masks, 1)), diou(offsets, distances, positives(masks, classes))
 
 
 def positives(masks: list[Tensor], classes: Tensor) -> Tensor:
@@ -58,4 +56,4 @@ def positives(masks: list[Tensor], classes: Tensor) -> Tensor:
 
 def moved(normalizer, count):
     """The moving mean after a batch in which `count` points have an action."""
-    return MOMENTUM * normalizer + (1 - MOMENTUM) * max(count, 1)
+    return MOMENTUM * normalizer + (1 - MOMENTUM) * torch.as_tensor(count).clamp(min=1)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mma82cli.devices import upload
+
 FIRST_REACH = 4  # regression range of the finest level, in moments; it doubles from level to level
 FARTHEST = 10000  # of the last level
 PRIOR = 0.01  # probability that every class begins with
@@ -140,22 +142,24 @@ class Projection(nn.Module):
         self.stem = nn.ModuleList(TransformerBlock(dims, 1) for _ in range(dims.stem))
         self.branch = nn.ModuleList(TransformerBlock(dims, 2) for _ in range(dims.branch))
 
-    def forward(self, x: Tensor, mask: Tensor, rng: np.random.Generator | None = None) -> list[tuple[Tensor, Tensor]]:
-        """x (B, in_channels, T), mask (B, 1, T) -> [(B, channels, T/2^level), its mask]. `rng`: of stochastic depth."""
+    def forward(self, x: Tensor, mask: Tensor, keeps: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+        """x (B, in_channels, T), mask (B, 1, T) -> [(B, channels, T/2^level), its mask]. `keeps` as `draw` gives them."""
         for conv in self.embed:
             x = conv(x, mask)
-        for block in self.stem:
-            x, mask = block(x, mask, self._keep(x, rng))
+        each: list = [None] * len([*self.stem, *self.branch]) if keeps is None else list(keeps)
+        for block, keep in zip(self.stem, each, strict=False):
+            x, mask = block(x, mask, keep)
         levels = [(x, mask)]
-        for block in self.branch:
-            levels.append(block(*levels[-1], self._keep(x, rng)))
+        for block, keep in zip(self.branch, each[len(self.stem) :], strict=True):
+            levels.append(block(*levels[-1], keep))
         return levels
 
-    def _keep(self, x: Tensor, rng) -> Tensor | None:
+    def draw(self, x: Tensor, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
+        """Stochastic depth for a batch `x`: what weighs each block's branches, (blocks, 2, B, 1, 1); nothing without `rng`."""
         if rng is None or not self.path_drop:
-            return None
-        kept = (rng.random((2, len(x), 1, 1), dtype=np.float32) >= self.path_drop) / (1 - self.path_drop)
-        return torch.from_numpy(kept.astype(np.float32)).to(x)
+            return ()
+        drawn = rng.random((len(self.stem) + len(self.branch), 2, len(x), 1, 1), dtype=np.float32)
+        return (upload((drawn >= self.path_drop) / (1 - self.path_drop), x.device, x.dtype),)
 
 
 class Neck(nn.Module):
@@ -199,8 +203,8 @@ class Head(nn.Module):
         self.reg_head = nn.Conv1d(channels, 2, 3, padding=1)
         self.scale = nn.ModuleList(Scale() for _ in range(dims.levels))
 
-    def forward(self, levels: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """[(features (B, C, T), mask)] -> [(logits (B, classes, T), offsets (B, 2, T) in strides, points (T, 4))]."""
+    def forward(self, levels: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """[(features (B, C, T), mask)] -> [(logits (B, classes, T), offsets (B, 2, T) in strides)]."""
         found = []
         for level, (x, mask) in enumerate(levels):
             classes = distances = x
@@ -209,7 +213,7 @@ class Head(nn.Module):
             for conv in self.reg_convs:
                 distances = conv(distances, mask)
             offsets = F.relu(self.scale[level](self.reg_head(distances)))
-            found.append((self.cls_head(classes), offsets, points(level, x.shape[2], len(levels), x.device)))
+            found.append((self.cls_head(classes), offsets))
         return found
 
 

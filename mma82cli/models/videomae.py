@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from mma82cli.devices import upload
 from mma82cli.models.weights import some
 from mma82cli.records import DataError
 
@@ -188,6 +189,7 @@ class VideoMAE(nn.Module):
         self.norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.final_norm else None
         self.fc_norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.classes else None
         self.head = nn.Linear(dims.dim, dims.classes) if dims.classes else None
+        self._kept: tuple[tuple, Tensor] | None = None  # the table at another size
         self.checkpointing = False  # recompute each block's activations in the backward pass
         self.initialise()
 
@@ -214,9 +216,18 @@ class VideoMAE(nn.Module):
         if len(table) < slices:
             raise ValueError(f"{slices * self.dims.tubelet} frames in a clip; the table of positions has {self.dims.frames}")
         if (h, w) != (grid, grid):
-            resized = F.interpolate(table.permute(0, 3, 1, 2), (h, w), mode="bicubic", align_corners=False)
-            table = resized.permute(0, 2, 3, 1)
+            table = self._resized(table, h, w)
         return table.flatten(0, 2)[None]
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _resized(self, table: Tensor, h: int, w: int) -> Tensor:
+        """The table (slices, grid, grid, dim) at another size, kept: on a GPU this takes as long as a block."""
+        key = len(table), h, w, table.device, self.pos_embed._version
+        if self._kept is None or self._kept[0] != key:
+            resized = F.interpolate(table.permute(0, 3, 1, 2), (h, w), mode="bicubic", align_corners=False)
+            self._kept = key, resized.permute(0, 2, 3, 1).contiguous()
+        return self._kept[1]
 
     def embed(self, clips: Tensor) -> Tensor:
         """Clips (N, 3, T, H, W) -> tokens (N, T/2*h*w, dim), positions added."""
@@ -229,7 +240,7 @@ class VideoMAE(nn.Module):
         if rng is None or not self.dims.drop_path:
             return [None] * self.dims.depth
         kept = [(rng.random((2, clips, 1, 1), dtype=np.float32) >= rate) / (1 - rate) for rate in rates]
-        return [torch.from_numpy(values.astype(np.float32)).to(self.pos_embed.device) for values in kept]
+        return [upload(values, self.pos_embed.device, torch.float32) for values in kept]
 
     def features(self, clips: Tensor, windows: list[int], needed: list[int] | None = None, rng=None) -> Tensor:
         """Clips (N, 3, T, H, W) of packed windows, `windows` clips in each -> (sum of needed, T/2, dim), means over places.
@@ -243,12 +254,12 @@ class VideoMAE(nn.Module):
         keeps = self.stochastic_depth(len(clips), rng)
         reach = sum(map(self.dims.adapts, range(self.dims.depth)))  # clips behind the needed ones that still matter
         alive = _first_of(windows, [min(n, k + reach) for n, k in zip(windows, needed, strict=True)])
-        x = self.embed(clips if len(alive) == len(clips) else clips[torch.from_numpy(alive).to(clips.device)])
+        x = self.embed(clips if len(alive) == len(clips) else clips[upload(alive, clips.device)])
         for i, (block, keep) in enumerate(zip(self.blocks, keeps, strict=True)):
             left = [min(n, k + reach) for n, k in zip(windows, needed, strict=True)]
             x, alive = _trimmed(x, alive, _first_of(windows, left))
             first = _starts(left, slices, x.device)
-            keep = None if keep is None else keep[:, torch.from_numpy(alive).to(keep.device)].to(x.dtype)
+            keep = None if keep is None else keep[:, upload(alive, keep.device)].to(x.dtype)
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(block, x, first, slices, keep, use_reentrant=False)
             else:
@@ -273,7 +284,7 @@ class VideoMAE(nn.Module):
 
 def _starts(windows: list[int], slices: int, device) -> Tensor:
     """(windows,) the number of each window's first tubelet."""
-    return torch.tensor(np.concatenate(([0], np.cumsum(windows)[:-1])) * slices, device=device, dtype=torch.long)
+    return upload(np.concatenate(([0], np.cumsum(windows)[:-1])) * slices, device, torch.long)
 
 
 def _first_of(windows: list[int], counts: list[int]) -> np.ndarray:
@@ -286,7 +297,7 @@ def _trimmed(x: Tensor, alive: np.ndarray, wanted: np.ndarray) -> tuple[Tensor, 
     """The rows of `x`, which are the clips `alive`, that are `wanted`."""
     if len(wanted) == len(alive):
         return x, alive
-    return x[torch.from_numpy(np.searchsorted(alive, wanted)).to(x.device)], wanted
+    return x[upload(np.searchsorted(alive, wanted), x.device)], wanted
 
 
 # -- checkpoints ---------------------------------------------------------------------------------------------------------

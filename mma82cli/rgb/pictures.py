@@ -33,7 +33,7 @@ def cut(frames: list[np.ndarray], box: tuple[int, int, int, int], size: int, fli
 
 def normalise(pictures: Tensor) -> Tensor:
     """RGB uint8 (B, T, H, W, 3) -> float32 (B, T, 3, H, W), channels-last in memory as it was."""
-    import torch
+    from mma82cli.devices import upload
 
-    mean, std = (255 * torch.tensor(values, device=pictures.device) for values in (MEAN, STD))
+    mean, std = (255 * upload(values, pictures.device) for values in (MEAN, STD))
     return ((pictures - mean) / std).movedim(-1, 2)

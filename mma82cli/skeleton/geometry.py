@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.devices import upload
+
 PADDING, THRESHOLD = 0.25, 10.0  # of the box round the joints: share of its half-size; least size in pixels
 AREA, ASPECT, ATTEMPTS = (0.56, 1.0), (3 / 4, 4 / 3), 10
 
@@ -47,7 +49,7 @@ def compact(points: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
 
 def resize(points: Tensor, shapes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Stretches each picture to `size` (height, width), whatever its proportions. -> (points, shapes)."""
-    new = torch.tensor(size, dtype=shapes.dtype, device=shapes.device).expand_as(shapes)
+    new = upload(size, shapes.device, shapes.dtype).expand_as(shapes)
     return _scaled(points, shapes, new), new.clone()
 
 
@@ -106,7 +108,7 @@ def flip(points: Tensor, shapes: Tensor, mirrored: list[int], which: Tensor) -> 
 
     `mirrored` is `Layout.mirrored()`: scores go with their joints.
     """
-    swapped = points[:, :, :, mirrored]
+    swapped = points[:, :, :, upload(mirrored, points.device)]
     width = shapes[:, 1].to(points.dtype)[:, None, None, None]
     x = torch.where(swapped[..., 0] != 0, width - swapped[..., 0], swapped[..., 0])
     swapped = torch.cat((x[..., None], swapped[..., 1:]), -1)

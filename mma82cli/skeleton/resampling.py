@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.devices import upload
+
 
 def train_moments(num_frames: np.ndarray, length: int, time_crop: float, rng: np.random.Generator) -> np.ndarray:
     """`length` even steps through a part of each clip that is shorter by `time_crop` of it at most -> float32 (B, length)."""
@@ -67,5 +69,5 @@ def turned(points: Tensor, angle: Tensor, stretch: Tensor) -> Tensor:
 
 def mirrored(points: Tensor, order: list[int], which: Tensor) -> Tensor:
     """The clips where `which` (B,) is true in a mirror: x changes its sign, left and right joints (`order`) places."""
-    other = points[:, :, :, order] * points.new_tensor([-1.0, 1.0, 1.0])
+    other = points[:, :, :, upload(order, points.device)] * upload([-1.0, 1.0, 1.0], points.device)
     return torch.where(which[:, None, None, None, None], other, points)

@@ -158,12 +158,14 @@ def test_targets_equal_a_plain_loop(spans):
 
 
 def test_losses_by_hand():
-    even = losses.focal(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    counted = torch.tensor([True, False])
+    even = losses.focal(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]]), counted)
     assert even.item() == pytest.approx(0.25 * np.log(2), abs=1e-6)
     same = torch.tensor([[1.0, 2.0]])
-    assert losses.diou(same, same).item() == pytest.approx(0, abs=1e-6)
+    assert losses.diou(same, same, counted[:1]).item() == pytest.approx(0, abs=1e-6)
     # found [-1, 1], wanted [-2, 4]: IoU 2/6, middles 0 and 1, hull 6
-    assert losses.diou(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 4.0]])).item() == pytest.approx(1 - 1 / 3 + 1 / 36)
+    found, wanted = torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[2.0, 4.0], [0.0, 0.0]])
+    assert losses.diou(found, wanted, counted).item() == pytest.approx(1 - 1 / 3 + 1 / 36)
     assert losses.moved(100.0, 0) == pytest.approx(90.1)
 
 

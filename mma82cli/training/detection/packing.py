@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.devices import upload
+
 CLIP = 16  # frames
 
 
@@ -35,7 +37,7 @@ def pack(windows: list[np.ndarray], size: int, fill: str, device) -> Packed:
         clips = clips.pin_memory()
     mask = torch.arange(size)[None] < torch.tensor(lengths)[:, None]
     clips = clips.to(device, non_blocking=True).permute(0, 4, 1, 2, 3)
-    return Packed(clips, counts, lengths, mask.to(device))
+    return Packed(clips, counts, lengths, upload(mask, device))
 
 
 def _filled(frames: np.ndarray, count: int) -> np.ndarray:

@@ -122,7 +122,9 @@ class Clips:
 
     def at(self, rows: np.ndarray) -> Tensor:
         """The clips' numbers `rows`, for indexing on the device."""
-        return self.labels.new_tensor(rows)
+        from mma82cli.devices import upload
+
+        return upload(rows, self.device)
 
     def digest(self, row: int) -> str:
         """A hash of all that a network sees of clip `row`."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.devices import upload
 from mma82cli.models.posec3d import PoseC3D
 from mma82cli.skeleton import gaussian, geometry, sampling
 from mma82cli.skeleton.gaussian import HeatmapBuffer
@@ -49,9 +50,9 @@ class HeatmapInputs(Inputs):
         points, shapes = geometry.compact(*clips.gather(rows, indices))
         points = self._distort(points, shapes, rng)
         draws = geometry.draw_crops(len(rows), rng, recipe.crop_area, recipe.crop_ratio)
-        points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(torch.from_numpy(x).to(device) for x in draws)))
+        points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(upload(x, device) for x in draws)))
         points, shapes = geometry.resize(points, shapes, (recipe.train_size, recipe.train_size))
-        which = torch.from_numpy(rng.random(len(rows)) < recipe.flip).to(device)
+        which = upload(rng.random(len(rows)) < recipe.flip, device)
         if self.layout.pairs:
             points = geometry.flip(points, shapes, self.layout.mirrored(), which)
         return self.draw(points, recipe.train_size, scratch)
@@ -94,10 +95,10 @@ class HeatmapInputs(Inputs):
         turn = np.stack((np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)), -1).reshape(batch, 2, 2) * stretch
         side = shapes.float().flip(1)[:, None, None, None]  # (B, 1, 1, 1, 2), width and height
         xy = points[..., :2] - side / 2
-        xy = torch.einsum("bmtvi,bji->bmtvj", xy, torch.from_numpy(turn).to(xy))
+        xy = torch.einsum("bmtvi,bji->bmtvj", xy, upload(turn, xy.device, xy.dtype))
         if recipe.jitter:
             noise = rng.standard_normal(tuple(xy.shape), dtype=np.float32)
-            xy = xy + torch.from_numpy(noise).to(xy.device) * (recipe.jitter * side)
+            xy = xy + upload(noise, xy.device) * (recipe.jitter * side)
         present = points[..., :2] != 0
         return torch.cat((torch.where(present, xy + side / 2, 0.0), points[..., 2:]), -1)
 

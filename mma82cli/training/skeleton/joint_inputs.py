@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.devices import upload
 from mma82cli.models.stgcn import STGCN
 from mma82cli.skeleton import resampling
 from mma82cli.training.skeleton.clips import Clips
@@ -31,13 +32,13 @@ class JointInputs(Inputs):
         points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
-        turn = (torch.from_numpy(draws.astype(np.float32)).to(device) for draws in (angle, stretch))
+        turn = (upload(draws, device, torch.float32) for draws in (angle, stretch))
         points = resampling.turned(points, *turn)
         if recipe.jitter:
-            noise = torch.from_numpy(rng.standard_normal((*points.shape[:-1], 2), dtype=np.float32)).to(device)
+            noise = upload(rng.standard_normal((*points.shape[:-1], 2), dtype=np.float32), device)
             points[..., :2] += noise * recipe.jitter
         if self.layout.pairs:
-            which = torch.from_numpy(rng.random(batch) < recipe.flip).to(device)
+            which = upload(rng.random(batch) < recipe.flip, device)
             points = resampling.mirrored(points, self.layout.mirrored(), which)
         return points
 
@@ -56,4 +57,4 @@ def _moments(clips: Clips, rows: np.ndarray, moments: np.ndarray) -> Tensor:
     before = np.floor(moments).astype(np.int64)
     after = np.minimum(before + 1, (clips.frames[rows] - 1)[:, None])
     (points, _), (later, _) = clips.gather(rows, before), clips.gather(rows, after)
-    return resampling.relative(resampling.between(points, later, torch.from_numpy(moments - before).float().to(clips.device)))
+    return resampling.relative(resampling.between(points, later, upload(moments - before, clips.device, torch.float32)))
