@@ -39,6 +39,7 @@ DETECTION = ("training.detection.data:DetectionData", "training.detection.infere
 #   recipe_for(state) -> name                                    (optional) the recipe by which a peer's weights are used
 #   HEAD                                                         what the keys of the layer with the labels begin with
 #   fold(model) -> model                                         (optional) a copy that infers faster
+#   model.compiled_parts() -> modules                            (optional) what a long training on a GPU compiles
 #   input_of(model, recipe) -> name, axes                        (optional) what it reads, where it can be exported
 MODELS = {  # a recipe's `model`: where it is, and who trains it
     "posec3d": Kind("models.posec3d", "train-rec", "training.skeleton.recipe:PoseC3DRecipe", *SKELETON),

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mma82cli.devices import upload
 from mma82cli.models import actionformer, videomae
 from mma82cli.models.actionformer import HeadDims
 from mma82cli.models.videomae import VideoMAE
@@ -71,16 +73,29 @@ class AdaTAD(nn.Module):
         tubelets = torch.stack([F.pad(part, (0, longest - part.shape[1]), mode="replicate") for part in parts])
         rate = float(self.dims.backbone.tubelet)
         x = F.interpolate(tubelets, scale_factor=rate, mode="linear", align_corners=False)
-        present = torch.tensor(windows, device=x.device)[:, None] * self.dims.backbone.frames
+        present = upload(windows, x.device)[:, None] * self.dims.backbone.frames
         return x * (torch.arange(x.shape[2], device=x.device) < present)[:, None]
 
-    def detect(self, features: Tensor, mask: Tensor, rng=None) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def detect(
+        self, features: Tensor, mask: Tensor, rng=None, call: Callable | None = None
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Features (B, dim, T) and mask (B, T' >= T) -> a level's logits, offsets and points each.
 
-        The head is always given the whole window, T' frames: behind features there are zeros."""
+        The head is always given the whole window, T' frames: behind features there are zeros. `call(network, work, *tensors)`
+        is how training calls it."""
         mask = F.pad(mask, (0, -mask.shape[1] % self.dims.head.multiple))
         x = F.pad(features, (0, mask.shape[1] - features.shape[2]))
-        return self.rpn_head(self.neck(self.projection(x, mask[:, None].to(x.dtype), rng)))
+        given = x, mask[:, None].to(x.dtype), *self.projection.draw(x, rng)
+        found = self.head(*given) if call is None else call(self, self.head, *given)
+        levels = list(zip(found[::2], found[1::2], strict=True))
+        return [
+            (logits, offsets, actionformer.points(i, logits.shape[2], len(levels), logits.device))
+            for i, (logits, offsets) in enumerate(levels)
+        ]
+
+    def head(self, x: Tensor, mask: Tensor, keeps: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Features (B, dim, T) and mask (B, 1, T) of whole windows -> logits, offsets of the first level, of the second, …"""
+        return tuple(each for level in self.rpn_head(self.neck(self.projection(x, mask, keeps))) for each in level)
 
 
 def level_masks(mask: Tensor, levels: int) -> list[Tensor]:

@@ -66,7 +66,13 @@ def shift(x: Tensor, frames: int, div: int) -> Tensor:
 
     (B*T, C, H, W) -> the same shape, T = `frames`.
     """
-    return channels_second(_Shift.apply(frames_first(x, frames), x.shape[1] // div))
+    x, fold = frames_first(x, frames), x.shape[1] // div
+    if not torch.compiler.is_compiling():
+        return channels_second(_Shift.apply(x, fold))
+    # ONNX has an operator each for these, and a compiler makes one of them and their gradients
+    later = F.pad(x[:, 1:, ..., :fold], (0, 0) * 3 + (0, 1))
+    earlier = F.pad(x[:, :-1, ..., fold : 2 * fold], (0, 0) * 3 + (1, 0))
+    return channels_second(torch.cat((later, earlier, x[..., 2 * fold :]), -1))
 
 
 class _Shift(torch.autograd.Function):
@@ -84,10 +90,6 @@ class _Shift(torch.autograd.Function):
 
 def _shifted(x: Tensor, from_next: slice, from_last: slice) -> Tensor:
     """(B, T, H, W, C) with two slices of channels from the neighbouring frames, the rest unchanged."""
-    if torch.compiler.is_exporting():  # ONNX has an operator each for these, and many for what is written into parts
-        later = F.pad(x[:, 1:, ..., from_next], (0, 0) * 3 + (0, 1))
-        earlier = F.pad(x[:, :-1, ..., from_last], (0, 0) * 3 + (1, 0))
-        return torch.cat((later, earlier, x[..., from_last.stop :]), -1)
     out = torch.empty_like(x)
     out[:, :-1, ..., from_next], out[:, -1, ..., from_next] = x[:, 1:, ..., from_next], 0
     out[:, 1:, ..., from_last], out[:, 0, ..., from_last] = x[:, :-1, ..., from_last], 0
@@ -214,7 +216,7 @@ class Bottleneck(nn.Module):
         x = frames_first(x, frames)
         *parts, rest = x.split([self.gated] * GATES + [x.shape[-1] - GATES * self.gated], -1)
         gates = [torch.sigmoid(gate(part)) for gate, part in zip(self.gates(), parts, strict=True)]
-        if x.requires_grad or torch.compiler.is_exporting():
+        if x.requires_grad or torch.compiler.is_compiling():
             return channels_second(torch.cat([*(part * gate for part, gate in zip(parts, gates, strict=True)), rest], -1))
         for part, gate in zip(parts, gates, strict=True):
             part.mul_(gate)

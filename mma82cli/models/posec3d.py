@@ -190,6 +190,10 @@ class PoseC3D(nn.Module):
         """Joints, or limbs, that it has a channel for."""
         return self.dims.in_channels
 
+    def compiled_parts(self) -> list[nn.Module]:
+        """What is compiled for a long training on a GPU."""
+        return [self.backbone]
+
     def pooled(self, heatmaps: Tensor) -> Tensor:
         """(B, V, T, H, W) -> float32 (B, dims.features): the mean of the features over frames and places."""
         return self.backbone(heatmaps).float().mean((2, 3, 4))

@@ -20,6 +20,7 @@ def choose_device(name: str = "auto", index: int = 0) -> torch.device:
         raise WrongUsage("--device cuda: torch sees no CUDA device; expected cpu or auto")
     if name == "cuda":
         torch.cuda.set_device(index)
+        torch.backends.cudnn.benchmark = True  # the same few shapes come again and again
     return torch.device(name)
 
 

@@ -30,6 +30,11 @@ class Team:
             for own, parameter in zip(twin.parameters(), model.parameters(), strict=True):
                 own.data = parameter.data
             self.members.append((twin, scratch()))
+        norms = (module for module in model.modules() if isinstance(module, _BatchNorm))
+        self.statistics = [values for norm in norms for values in norm.buffers()]
+        self.first = [values.clone() for values in self.statistics]  # as the first micro-batch leaves them
+        # a recording's gradients (`replays.py`) are written over by its next pass
+        self.copies = any(values.is_cuda for values in model.parameters())
         self.threads = torch.get_num_threads()
         share = max(1, self.threads // workers)
         torch.set_num_threads(share)  # OpenMP asks each thread for itself: here, and in those of the pool
@@ -52,31 +57,27 @@ class Team:
         for start in range(0, len(parts), len(self.members)):
             group = parts[start : start + len(self.members)]
             members = self.members[: len(group)]
-            jobs = [self.pool.submit(_do, work, *member, i, part) for member, (i, part) in zip(members, group, strict=True)]
+            jobs = [self.pool.submit(work, *member, part) for member, (_, part) in zip(members, group, strict=True)]
             results += [job.result() for job in jobs]
+            if start == 0 and self.statistics:
+                torch._foreach_copy_(self.first, self.statistics)
             for network, _ in members:
                 each = [_gradient(parameter) for parameter in network.parameters() if parameter.requires_grad]
                 network.zero_grad(set_to_none=True)
-                total = each if total is None else torch._foreach_add(total, each)
+                if total is None:
+                    total = torch._foreach_mul(each, 1) if self.copies else each
+                else:
+                    total = torch._foreach_add(total, each)
         if total is None:  # more processes than parts
             total = [torch.zeros_like(parameter) for parameter in self.model.parameters() if parameter.requires_grad]
         trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
         for parameter, gradient in zip(trained, total, strict=True):
             parameter.grad = gradient
+        if parts and self.statistics:
+            torch._foreach_copy_(self.statistics, self.first)
         return results
 
 
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:
     """Zero where no path led to it, so that sums and processes agree on what there is."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-
-
-def _do(work: Callable, network: nn.Module, scratch, i: int, part):
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    for module in norms:
-        module.track_running_stats = i == 0
-    try:
-        return work(network, scratch, part)
-    finally:
-        for module in norms:
-            module.track_running_stats = True

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mma82cli.detection import losses, targets
+from mma82cli.devices import upload
 from mma82cli.metrics import detection as metric
 from mma82cli.models import actionformer, videomae
 from mma82cli.models.adatad import AdaTAD, Dims, level_masks
@@ -21,6 +22,7 @@ from mma82cli.training.detection.predict import Detector
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import View, train_view
 from mma82cli.training.device import autocast
+from mma82cli.training.replays import Replays
 from mma82cli.training.task import Task
 
 ADAPTER = ".adapter."  # in the names of weights
@@ -51,9 +53,10 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         super().__init__(recipe, len(self.train), bool(self.val))
         self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
         self.source, self.labels, self.device, self.dtype, self.tell = source, labels, device, dtype, tell
-        self.points = torch.cat(
-            [actionformer.points(level, -(-recipe.window // 2**level), recipe.branch + 1) for level in range(recipe.branch + 1)]
-        )
+        levels = recipe.branch + 1
+        each = [actionformer.points(level, -(-recipe.window // 2**level), levels, device) for level in range(levels)]
+        self.points = torch.cat(each)
+        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(self.train) // recipe.micro_batch)
         self.average: dict[str, Tensor] = {}
         self.steps = 0
         self._told: set[str] = set()
@@ -92,10 +95,9 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device)
         with autocast(self.device, self.dtype):
             features = network.features(packed.clips, packed.windows, packed.lengths, rng)
-            levels = network.detect(features, packed.mask, rng)
+        levels = network.detect(features, packed.mask, rng, self.replays)
         masks = level_masks(packed.mask, len(levels))
-        points = self.points.to(self.device)
-        both = [targets.assign(points, *_truth(view, self.device), len(self.labels)) for view in loaded]
+        both = [targets.assign(self.points, *_truth(view, self.device), len(self.labels)) for view in loaded]
         classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
         by_class, by_boundary = losses.detection_losses(levels, masks, classes, distances, recipe.label_smoothing)
         counts = {
@@ -112,10 +114,9 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         count = count.clone()
         ranks.add([count])
         normalizer = model.rpn_head.loss_normalizer
-        normalizer.copy_(losses.moved(normalizer, count.clamp(min=1) * self.recipe.batch_size / size))
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter.grad.mul_(self.recipe.batch_size / normalizer)
+        normalizer.copy_(losses.moved(normalizer, count * self.recipe.batch_size / size))
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        torch._foreach_mul_(gradients, self.recipe.batch_size / normalizer)
 
     def figures(self, sums: dict[str, float], rows: int) -> dict:
         """The losses a point with an action."""
@@ -213,7 +214,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
 
 
 def _truth(view: View, device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(view.segments).float().to(device), torch.from_numpy(view.labels).to(device)
+    return upload(view.segments, device, torch.float32), upload(view.labels, device)
 
 
 def repeats(films: list, classes: int, threshold: float) -> np.ndarray:

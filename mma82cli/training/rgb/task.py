@@ -8,10 +8,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mma82cli.devices import upload
 from mma82cli.models.gc_tsm import GCTSM
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
-from mma82cli.training.device import autocast
+from mma82cli.training.replays import Replays
 from mma82cli.training.rgb.batches import tensor, train_clip
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
@@ -34,6 +35,7 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
     def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
         super().__init__(recipe, len(train), bool(val))
         self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
+        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(train) // recipe.micro_batch)
         self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
@@ -51,12 +53,11 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
         """Mean cross-entropy of the clips that `load` gave, and how many are right."""
         recipe, (pictures, ids) = self.recipe, loaded
         frames = normalise(tensor(pictures, self.device))
-        with autocast(self.device, self.dtype):
-            features = network.features(frames)  # (B, T, C)
+        features = self.replays(network, network.features, frames)  # (B, T, C)
         features = features.float()
         kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
-        logits = network.fc((features * torch.from_numpy(kept).to(features)).mean(1))
-        labels = torch.tensor(ids, device=self.device)
+        logits = network.fc((features * upload(kept, self.device, torch.float32)).mean(1))
+        labels = upload(ids, self.device)
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         return loss, {"hits": (logits.argmax(1) == labels).sum()}
 

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mma82cli.devices import upload
 from mma82cli.taxonomy import Taxonomy
-from mma82cli.training.device import autocast
+from mma82cli.training.replays import Replays
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
 from mma82cli.training.skeleton.predict import Predictor
@@ -22,8 +23,10 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
     """Clips of `train`, and of `val` (or None), on the device."""
 
     def __init__(self, inputs: Inputs, labels: Taxonomy, train: Clips, val: Clips | None, device, dtype=torch.float32):
-        super().__init__(inputs.recipe, len(train), val is not None)
+        recipe = inputs.recipe
+        super().__init__(recipe, len(train), val is not None)
         self.inputs, self.train, self.val, self.device, self.dtype = inputs, train, val, device, dtype
+        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(train) // recipe.micro_batch)
         truth = train.labels.cpu().numpy()
         self.counts = np.bincount(truth, minlength=len(labels))  # clips of each label
         self.weights = self.counts[truth].astype(np.float64) ** -self.recipe.class_balance
@@ -46,11 +49,10 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
     def part_loss(self, network, rows: np.ndarray, rng: np.random.Generator, scratch):
         """The mean loss of the clips `rows`, and how many are right."""
         batch = self.inputs.train(self.train, rows, rng, scratch)
-        with autocast(self.device, self.dtype):
-            pooled = network.pooled(batch)  # (B, C)
+        pooled = self.replays(network, network.pooled, batch)  # (B, C)
         pooled, dropout = pooled.float(), self.recipe.dropout
         kept = (rng.random(tuple(pooled.shape), dtype=np.float32) >= dropout) / (1 - dropout)
-        logits = network.cls_head.fc_cls(pooled * torch.from_numpy(kept).to(pooled))
+        logits = network.cls_head.fc_cls(pooled * upload(kept, self.device, torch.float32))
         labels = self.train.labels[self.train.at(rows)]
         return self.loss(logits, labels), {"hits": (logits.argmax(1) == labels).sum()}
 
