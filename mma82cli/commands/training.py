@@ -133,16 +133,20 @@ def _plain(value: dict) -> dict:
 
 def _check_resumed(folder, about: dict) -> int:
     """Epochs done by the run in `folder`. Raises DataError where it was another run: it could not go on exactly."""
+    from dataclasses import asdict
+
     from mma82cli.records import DataError, show
     from mma82cli.training import checkpoint
+    from mma82cli.training.recipe import recipe_from_dict
 
     was = checkpoint.read_about(folder)
+    ran = _plain(asdict(recipe_from_dict(was["recipe"], folder)))  # keys that it was begun without have their defaults
     if was["taxonomy"] != about["taxonomy"]:
         old, new = (f"{x['name']} ({len(x['labels'])} labels)" for x in (was["taxonomy"], about["taxonomy"]))
         raise DataError(f"{folder}: the run to resume is of taxonomy {old}; found {new}")
     for key, value in about["recipe"].items():
-        if was["recipe"].get(key) != value:
-            raise DataError(f"{folder}: the run to resume has {key} = {show(was['recipe'].get(key))}; found {show(value)} now")
+        if ran.get(key) != value:
+            raise DataError(f"{folder}: the run to resume has {key} = {show(ran.get(key))}; found {show(value)} now")
     for key in about.keys() - {"taxonomy", "recipe", "version", "joints"}:
         if was.get(key) != about[key]:
             raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -260,6 +261,25 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run, films, trained, tmp_path):
     assert rest.code == 0, rest.err
     for name in ("best.safetensors", "last.safetensors", "last.state.safetensors", "log.jsonl", "recipe.toml"):
         assert (tmp_path / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_run_begun_before_there_was_a_key_goes_on(run, films, trained, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(trained[0], folder)
+    path = folder / "last.state.safetensors"
+    raw = path.read_bytes()
+    size = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + size])
+    (name,) = header["__metadata__"]
+    about = json.loads(header["__metadata__"][name])
+    assert about["recipe"].pop("still") == "remove"
+    header["__metadata__"][name] = json.dumps(about)
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + size :])
+    other = train(run, films, folder, "--deterministic", "--resume")
+    assert other.code == 1 and 'the run to resume has still = "keep"; found "remove" now' in other.err
+    same = train(run, films, folder, "--deterministic", "--resume", "--set", "still=keep")
+    assert same.code == 0 and "Traceback" not in same.err, same.err
 
 
 def test_two_processes_are_as_one(run, films, trained, tmp_path):

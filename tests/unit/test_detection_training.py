@@ -14,13 +14,13 @@ from mma82cli.models.adatad import level_masks
 from mma82cli.records import DataError, WrongUsage
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.detection.films import Film
-from mma82cli.training.detection.packing import pack
+from mma82cli.training.detection.packing import moving, pack
 from mma82cli.training.detection.predict import Detector
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.task import DetectionTask, bucketed, make_model, repeats
 from mma82cli.training.detection.views import draw_box, draw_light, draw_window, lit, train_view
 from mma82cli.training.loop import Run, fit
-from mma82cli.training.recipe import changed, load_recipe
+from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
 from mma82cli.video import Clip
 
 SMALL = {
@@ -107,6 +107,22 @@ def test_packed_windows_give_what_padded_ones_give(fill):
         ):
             torch.testing.assert_close(logits[i].mT[valid[0]], want[0].mT[valid[0]], atol=1e-9, rtol=0)
             torch.testing.assert_close(offsets[i].mT[valid[0]], want_offsets[0].mT[valid[0]], atol=1e-9, rtol=0)
+
+
+def test_what_stands_still_is_taken_away():
+    rng = np.random.default_rng(0)
+    windows = [rng.integers(0, 100, (length, 32, 32, 3), np.uint8) for length in (5, 33, 16)]
+    scenery = rng.integers(0, 150, (32, 32, 3), np.uint8)
+    packed, behind = pack(windows, 48, "clip", "cpu", "remove"), pack([w + scenery for w in windows], 48, "clip", "cpu", "remove")
+    assert packed.windows == [1, 3, 1] and packed.clips.dtype == torch.float32
+    torch.testing.assert_close(behind.clips, packed.clips, atol=1e-4, rtol=0)
+    for frames, clips in zip(windows, packed.clips.split(packed.windows), strict=True):
+        seen = clips.permute(0, 2, 3, 4, 1).flatten(0, 1).double()
+        left = frames - frames.mean(0)
+        torch.testing.assert_close(seen[: len(frames)], torch.from_numpy(left / left.std()), atol=1e-4, rtol=0)
+        assert (seen[len(frames) :] == seen[len(frames) - 1]).all()  # what fills up is in neither mean nor scale
+    assert np.abs(moving(scenery + (np.arange(8) % 2).astype(np.uint8)[:, None, None, None])).max() == 0.5  # noise stays small
+    assert not moving(windows[0][:1]).any()
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 9), st.integers(0, 3))
@@ -270,6 +286,25 @@ def test_windows_of_several_films_go_side_by_side():
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
 
 
+@pytest.mark.parametrize("still", ["keep", "remove"])
+def test_a_detector_that_removes_what_is_still_finds_the_same_before_any_scenery(still):
+    class Dim(Source):
+        scenery = 0
+
+        def frame(self, clip, number):
+            return super().frame(clip, number) // 2 + np.uint8(self.scenery)
+
+    class Bright(Dim):
+        scenery = np.random.default_rng(9).integers(0, 128, (32, 32, 3))
+
+    recipe = recipe_of(least_score=0.0, still=still)
+    model = stirred(make_model(recipe, 3)).requires_grad_(False)
+    clips = [Clip("0", 0.0, 20.0), Clip("1", 0.0, 3.0)]  # several windows, and a part of one
+    for one, other in zip(*(Detector(model, recipe, s, torch.device("cpu"))(clips) for s in (Dim(), Bright())), strict=True):
+        same = len(one.scores) == len(other.scores) and np.allclose(one.scores, other.scores, atol=1e-4)
+        assert same == (still == "remove")
+
+
 def test_a_bad_film_harms_no_other():
     class Torn(Source):
         def stream(self, clip, every=1):
@@ -302,6 +337,7 @@ def test_recipes_that_contradict_themselves():
     for key, value, said in (
         ("window", 100, "a multiple of 16"), ("dim", 17, "a multiple of heads"), ("overlap", 0.3, "can't overlap by 0.3"),
         ("shorten", (1.0, 0.9), "the least and the greatest"), ("suppress", "max", "gauss or linear or hard"),
+        ("still", "no", "keep or remove"),
     ):  # fmt: skip
         with pytest.raises(WrongUsage, match=said):
             recipe_of(**{key: value})
@@ -309,6 +345,7 @@ def test_recipes_that_contradict_themselves():
 
 def test_the_papers_recipes():
     assert load_recipe("adatad-b") == AdaTADRecipe()
+    assert recipe_from_dict({"model": "adatad", "topk": 64}).still == "keep"  # of checkpoints from before there was the key
     for name, sizes in {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}.items():
         recipe = load_recipe(f"adatad-{name}")
         assert (recipe.dim, recipe.depth, recipe.heads) == sizes and recipe.adapter == recipe.dim // 4

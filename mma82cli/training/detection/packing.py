@@ -14,8 +14,8 @@ CLIP = 16  # frames
 
 
 class Packed(NamedTuple):
-    """`clips` (N, 3, 16, H, W) uint8 of all windows, `windows` of each, `lengths` frames of each that exist, `mask`
-    (B, window) of those."""
+    """`clips` (N, 3, 16, H, W) of all windows, uint8 or (normalised) float32, `windows` of each, `lengths` frames of each that
+    exist, `mask` (B, window) of those."""
 
     clips: Tensor
     windows: list[int]
@@ -23,12 +23,15 @@ class Packed(NamedTuple):
     mask: Tensor
 
 
-def pack(windows: list[np.ndarray], size: int, fill: str, device) -> Packed:
+def pack(windows: list[np.ndarray], size: int, fill: str, device, still: str = "keep") -> Packed:
     """Frames (T, H, W, 3) uint8 of each window, T at most `size` -> a batch on the device.
 
     Behind its end a window repeats its last frame: up to the end of its last clip (`fill` "clip"), or up to `size` frames
-    ("window": what OpenTAD's networks are used to). Then the clips that can't matter are not run.
+    ("window": what OpenTAD's networks are used to). Then the clips that can't matter are not run. With `still` "remove" the
+    network sees `moving` frames.
     """
+    if still == "remove":
+        windows = [moving(frames) for frames in windows]
     lengths = [len(frames) for frames in windows]
     counts = [(size if fill == "window" else length + -length % CLIP) // CLIP for length in lengths]
     full = [_filled(frames, CLIP * count) for frames, count in zip(windows, counts, strict=True)]
@@ -38,6 +41,14 @@ def pack(windows: list[np.ndarray], size: int, fill: str, device) -> Packed:
     mask = torch.arange(size)[None] < torch.tensor(lengths)[:, None]
     clips = clips.to(device, non_blocking=True).permute(0, 4, 1, 2, 3)
     return Packed(clips, counts, lengths, upload(mask, device))
+
+
+def moving(frames: np.ndarray) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 -> float32: less their mean picture, over the root mean square of what is left.
+
+    What is left in a window that stands still is noise of less than a grey level, and is not made greater."""
+    left = frames - frames.mean(0, dtype=np.float32)
+    return left / max(float(np.sqrt(np.square(left).mean())), 1.0)
 
 
 def _filled(frames: np.ndarray, count: int) -> np.ndarray:

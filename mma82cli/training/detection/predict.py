@@ -85,7 +85,7 @@ class Detector:
         if not batch:
             return []
         recipe = self.recipe
-        packed = pack([window.frames for window in batch], recipe.window, recipe.fill, self.device)
+        packed = pack([window.frames for window in batch], recipe.window, recipe.fill, self.device, recipe.still)
         with autocast(self.device, self.dtype):
             levels = self.model.detect(self.model.features(packed.clips, packed.windows, packed.lengths), packed.mask)
         if not all(bool(torch.isfinite(logits).all()) for logits, _, _ in levels):

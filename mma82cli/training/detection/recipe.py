@@ -21,6 +21,7 @@ class AdaTADRecipe(Recipe):
     short_side: int = 182
     size: int = 160
     fill: str = "clip"
+    still: str = "keep"
     # network
     dim: int = 768
     depth: int = 12
@@ -71,7 +72,8 @@ class AdaTADRecipe(Recipe):
     vote: float = 0.7
 
     choices: ClassVar = {
-        "best": ("map", "map50"), "fill": ("clip", "window"), "suppress": METHODS, "checkpointing": ("auto", "yes", "no"),
+        "best": ("map", "map50"), "fill": ("clip", "window"), "still": ("keep", "remove"), "suppress": METHODS,
+        "checkpointing": ("auto", "yes", "no"),
     }  # fmt: skip
     limits: ClassVar = {
         "window": (16, 65536), "stride": (1, 1000), "short_side": (16, 4096), "size": (16, 4096), "dim": (4, 8192),

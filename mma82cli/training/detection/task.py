@@ -92,7 +92,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
             trained = [parameter.sum() for parameter in network.parameters() if parameter.requires_grad]
             return torch.stack(trained).sum() * 0.0, {"unread": torch.ones(())}
         recipe = self.recipe
-        packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device)
+        packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device, recipe.still)
         with autocast(self.device, self.dtype):
             features = network.features(packed.clips, packed.windows, packed.lengths, rng)
         levels = network.detect(features, packed.mask, rng, self.replays)
