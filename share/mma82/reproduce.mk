@@ -40,7 +40,7 @@ DETECTORS_smoke := AdaTAD-tiny
 DETECTORS_small := AdaTAD-tiny
 DETECTORS_paper := VideoMAE-S VideoMAE-B VideoMAE-L VideoMAE-H
 AdaTAD-tiny_smoke := adatad-tiny --set epochs=2
-AdaTAD-tiny_small := adatad-tiny
+AdaTAD-tiny_small := adatad-tiny --set epochs=100
 VideoMAE-S_paper := adatad-s
 VideoMAE-B_paper := adatad-b
 VideoMAE-L_paper := adatad-l
