@@ -241,10 +241,10 @@ $(OUT)/preds/detector-%.jsonl: $(OUT)/run/detector-%/done $(UNTRIMMED)
 
 $(OUT)/scores/detector-%.jsonl: $(OUT)/preds/detector-%.jsonl
 	mkdir -p $(@D)
-	$(MMA82) score -q --split test --body-suppress gauss $< | $(call named,"model":"$*") > $@
+	$(SCORE) --split test --body-suppress gauss $< | $(call named,"model":"$*") > $@
 
 $(OUT)/table6.jsonl: $(DETECTORS:%=$(OUT)/scores/detector-%.jsonl)
-	grep -hE '"tiou":(0.2|0.5|0.7|"avg")' $^ > $@
+	grep -hE '"level":"(action|body)","tiou":(0.2|0.5|0.7|"avg")|"level":"avg","tiou":"avg"' $^ > $@
 SHAPE_6 := --rows model,run --columns level,tiou
 
 DETECTIONS := $(OUT)/preds/detector-$(firstword $(DETECTORS)).jsonl
