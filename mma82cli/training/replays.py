@@ -22,15 +22,15 @@ COMPILED_FROM = 20_000  # passes of a run: what makes a minute's compilation wor
 
 
 class Replays:
-    """replays(work, *tensors) is work(*tensors) in the run's precision, `work` being a method of `network` that takes and
-    gives tensors (a tuple, where there are several), always with the same ones needing a gradient.
+    """replays(network, work, *tensors) is work(*tensors) in the run's precision. `work` is a method of `network` that takes
+    and gives tensors (a tuple, where there are several), always with the same ones needing a gradient.
 
     Where a shape comes often a recording is played, unless the run is to be deterministic. What it gives, gradients too, lies
     in memory that the next call writes over.
     """
 
     def __init__(self, device: torch.device, dtype: torch.dtype, passes: int = 0):
-        """`passes`: about as many calls will there be."""
+        """`passes`: about how many calls there will be."""
         self.device, self.dtype = device, dtype
         self.records = device.type == "cuda" and not torch.are_deterministic_algorithms_enabled()
         self.compiles = passes >= COMPILED_FROM

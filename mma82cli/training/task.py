@@ -92,6 +92,11 @@ class Task(Generic[RecipeT, Network]):
     def __init__(self, recipe: RecipeT, rows: int, has_val: bool):
         self.recipe, self.rows, self.has_val = recipe, rows, has_val
 
+    @property
+    def passes(self) -> int:
+        """About how many micro-batches a whole training is."""
+        return self.recipe.epochs * self.recipe.repeat * self.rows // self.recipe.micro_batch
+
     def order(self, rng: np.random.Generator) -> np.ndarray:
         """The rows of one epoch, in order. Re-sampling has its place here."""
         return np.concatenate([rng.permutation(self.rows) for _ in range(self.recipe.repeat)])

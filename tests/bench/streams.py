@@ -119,14 +119,13 @@ def learn(task: str, folder: Path, seed: int, name: str, args) -> str:
     recipe, changes, kind = NETWORKS[name]
     more = {"video": ("--root", folder / "videos"), "fingers": ("--layout", folder / "layout.json"), "skeleton": ()}[kind]
     cache = ("--cache", folder / "cache") if kind == "video" else ()
-    device = args.device
     changes = [f"epochs={args.epochs or EPOCHS[task][name]}", *changes]
     settings = [word for change in changes for word in ("--set", change)]
     run, begin = folder / "runs" / name, time.time()
-    options = ("--recipe", recipe, *settings, "--seed", seed, "--out", run, "--device", device)
+    options = ("--recipe", recipe, *settings, "--seed", seed, "--out", run, "--device", args.device)
     try:
         mma82("train-rec", "-q", *options, *more, *cache, folder / f"{kind}.jsonl", limit=args.limit)
-        said = f"{time.time() - begin:.0f} s on {device}"
+        said = f"{time.time() - begin:.0f} s on {args.device}"
     except RuntimeError as error:
         if not (run / "best.safetensors").exists():
             raise

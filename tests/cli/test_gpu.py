@@ -59,19 +59,16 @@ def test_trains_on_a_gpu(trained):
 
 def test_answers_of_both_devices_are_near(trained, run):
     name, folder, data, _ = trained
-    if name == "adatad-tiny":
-        fields = [[each["score"] for each in record["predictions"][:5]] for record in answers(run, folder, data, "cpu")]
-        other = [[each["score"] for each in record["predictions"][:5]] for record in answers(run, folder, data, "cuda")]
-    else:
-        fields = [record["scores"] for record in answers(run, folder, data, "cpu")]
-        other = [record["scores"] for record in answers(run, folder, data, "cuda")]
-    np.testing.assert_allclose(np.concatenate(other), np.concatenate(fields), atol=2e-4)
-
-
-def answers(run, folder, data, device):
-    result = run("infer", folder, "--device", device, "--precision", "float32", data, cwd=data.parent)
-    assert result.code == 0, result.err
-    return result.records
+    found = []
+    for device in ("cuda", "cpu"):
+        result = run("infer", folder, "--device", device, "--precision", "float32", data, cwd=data.parent)
+        assert result.code == 0, result.err
+        if name == "adatad-tiny":
+            scores = [[each["score"] for each in record["predictions"][:5]] for record in result.records]
+        else:
+            scores = [record["scores"] for record in result.records]
+        found.append(np.concatenate(scores))
+    np.testing.assert_allclose(*found, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", ["posec3d-tiny", "stgcn"])

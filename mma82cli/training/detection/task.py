@@ -56,7 +56,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         levels = recipe.branch + 1
         each = [actionformer.points(level, -(-recipe.window // 2**level), levels, device) for level in range(levels)]
         self.points = torch.cat(each)
-        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(self.train) // recipe.micro_batch)
+        self.replays = Replays(device, dtype, self.passes)
         self.average: dict[str, Tensor] = {}
         self.steps = 0
         self._told: set[str] = set()

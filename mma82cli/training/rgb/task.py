@@ -35,7 +35,7 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
     def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
         super().__init__(recipe, len(train), bool(val))
         self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
-        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(train) // recipe.micro_batch)
+        self.replays = Replays(device, dtype, self.passes)
         self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
 
     def order(self, rng: np.random.Generator) -> np.ndarray:

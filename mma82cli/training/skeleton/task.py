@@ -23,10 +23,9 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
     """Clips of `train`, and of `val` (or None), on the device."""
 
     def __init__(self, inputs: Inputs, labels: Taxonomy, train: Clips, val: Clips | None, device, dtype=torch.float32):
-        recipe = inputs.recipe
-        super().__init__(recipe, len(train), val is not None)
+        super().__init__(inputs.recipe, len(train), val is not None)
         self.inputs, self.train, self.val, self.device, self.dtype = inputs, train, val, device, dtype
-        self.replays = Replays(device, dtype, recipe.epochs * recipe.repeat * len(train) // recipe.micro_batch)
+        self.replays = Replays(device, dtype, self.passes)
         truth = train.labels.cpu().numpy()
         self.counts = np.bincount(truth, minlength=len(labels))  # clips of each label
         self.weights = self.counts[truth].astype(np.float64) ** -self.recipe.class_balance
