@@ -98,6 +98,10 @@ def _run(arguments: list[str]) -> int:
         raise WrongUsage(f"no {kind} '{first}'; {hint}")
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # torch's products of matrices sum in one order, however many threads
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that unfinished output is taken away
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell's background job ignores it
+        # KeyboardInterrupt would not do: once it passed through an eval of text (namedtuple has one), CPython ends by
+        # the signal itself, whoever caught it.
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     return _dispatch(first, arguments[1:])
 
 

@@ -6,11 +6,11 @@ output is flushed before each read that may block, so a record leaves as soon as
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import io
 import os
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -126,12 +126,13 @@ class Output:
         else:
             self._target = os.path.realpath(path)  # a link stays a link: what it leads to is replaced
             folder, base = os.path.split(self._target)
+            temporary = os.path.join(folder, f".{base}.{os.urandom(8).hex()}.tmp")
+            atexit.register(self._forget, temporary)  # before there is a file: a signal may come at any moment
             try:
-                handle, self._temporary = tempfile.mkstemp(prefix=f".{base}.", suffix=".tmp", dir=folder)
+                self._file = open(temporary, "xb", BUFFER)  # noqa: SIM115
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from None
-            os.fchmod(handle, 0o666 & ~_umask())
-            self._file = os.fdopen(handle, "wb", BUFFER)
+            self._temporary = temporary
         self.write = self._file.write
         self._zip = None
         if path and path.endswith(".gz"):
@@ -162,15 +163,21 @@ class Output:
             os.fsync(self._file.fileno())
             os.replace(self._temporary, self._target)
             self._temporary = None
+            atexit.unregister(self._forget)
         if self.path is not None:
             self._file.close()
+
+    def _forget(self, temporary: str) -> None:
+        with suppress(OSError):
+            os.unlink(temporary)
+        atexit.unregister(self._forget)
 
     def abort(self) -> None:
         """Forgets an unfinished file. Lines already written to stdout leave: they are whole."""
         if self._temporary:
             with suppress(OSError):  # it tries to write what it still holds
                 self._file.close()
-            os.unlink(self._temporary)
+            self._forget(self._temporary)
             self._temporary = None
             return
         try:
@@ -184,12 +191,6 @@ def _in_place(path: str) -> bool:
     """A device or a named pipe can't be replaced, nor /dev/stdout, even while it leads to a file."""
     device = os.path.dirname(os.path.abspath(path)) in ("/dev", "/dev/fd")
     return device or (os.path.exists(path) and not os.path.isfile(path))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 class Pipe:
