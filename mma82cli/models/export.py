@@ -23,7 +23,7 @@ from mma82cli.stream import Output
 def input_of(model: nn.Module, recipe) -> tuple[str, tuple[str | int, ...]]:
     """(name, axes) of what the network reads, words for axes of any size. heatmaps are as `mma82cli.skeleton.heatmaps` draws
     them; joints are x and y from the middle of the clip's box in halves of its longer side, and a score; frames are RGB,
-    normalised as for ImageNet.
+    normalised as for ImageNet, or `moving` where the recipe's `still` is "remove" (`mma82cli.rgb.pictures`).
 
     Raises WrongUsage for networks that can't be exported.
     """

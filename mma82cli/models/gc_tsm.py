@@ -224,7 +224,7 @@ class Bottleneck(nn.Module):
 
 
 class GCTSM(nn.Module):
-    """model(frames (B, T, 3, H, W), RGB normalised as for ImageNet) -> logits (B, num_classes).
+    """model(frames (B, T, 3, H, W), RGB as `rgb.pictures.normalise` makes it) -> logits (B, num_classes).
 
     GCTSM(num_classes=, base_channels=, stage_blocks=, shift_div=, gate_div=, squeeze_div=, dropout=): see `Dims`.
     """

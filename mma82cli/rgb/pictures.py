@@ -31,9 +31,22 @@ def cut(frames: list[np.ndarray], box: tuple[int, int, int, int], size: int, fli
     return out
 
 
-def normalise(pictures: Tensor) -> Tensor:
-    """RGB uint8 (B, T, H, W, 3) -> float32 (B, T, 3, H, W), channels-last in memory as it was."""
+def normalise(pictures: Tensor, still: str = "keep") -> Tensor:
+    """RGB uint8 (B, T, H, W, 3) -> float32 (B, T, 3, H, W), channels-last in memory as it was: as for ImageNet (`still`
+    "keep"), or `moving` ("remove")."""
     from mma82cli.devices import upload
 
+    if still == "remove":
+        return moving(pictures).movedim(-1, 2)
     mean, std = (255 * upload(values, pictures.device) for values in (MEAN, STD))
     return ((pictures - mean) / std).movedim(-1, 2)
+
+
+def moving(frames: Tensor, length: int | None = None) -> Tensor:
+    """Frames (..., T, H, W, 3) uint8 -> float32: less their mean picture, over the root mean square of what is left. Of the T
+    frames `length` count for both; the others only fill up.
+
+    What is left in frames that stand still is noise of less than a grey level, and is not made greater."""
+    left = frames - frames[..., :length, :, :, :].float().mean(-4, keepdim=True)
+    scale = left[..., :length, :, :, :].square().mean((-4, -3, -2, -1), keepdim=True).sqrt()
+    return left / scale.clamp(min=1.0)

@@ -121,8 +121,9 @@ def test_what_stands_still_is_taken_away():
         left = frames - frames.mean(0)
         torch.testing.assert_close(seen[: len(frames)], torch.from_numpy(left / left.std()), atol=1e-4, rtol=0)
         assert (seen[len(frames) :] == seen[len(frames) - 1]).all()  # what fills up is in neither mean nor scale
-    assert np.abs(moving(scenery + (np.arange(8) % 2).astype(np.uint8)[:, None, None, None])).max() == 0.5  # noise stays small
-    assert not moving(windows[0][:1]).any()
+    noise = scenery + (np.arange(8) % 2).astype(np.uint8)[:, None, None, None]
+    assert moving(torch.from_numpy(noise)).abs().max() == 0.5  # noise stays small
+    assert not moving(torch.from_numpy(windows[0][:1])).any()
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 5), st.integers(1, 9), st.integers(0, 3))

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
 from mma82cli import models
 from mma82cli.models.gc_tsm import GCTSM, fold, from_state, max_pool, recognises, renamed
 from mma82cli.records import DataError
+from mma82cli.rgb.pictures import normalise
+from mma82cli.training.rgb.data import Labelled
+from mma82cli.training.rgb.predict import Predictor
+from mma82cli.training.rgb.recipe import GcTsmRecipe
+from mma82cli.training.rgb.task import RgbTask, make_model
+from mma82cli.video import Clip
 
 SMALL = {"num_classes": 5, "base_channels": 16, "stage_blocks": (1, 2), "dropout": 0.0}
 KINDS = {"gc-tsm": {}, "tsm": {"gate_div": 0}, "tsn": {"gate_div": 0, "shift_div": 0}, "manet": {"gate_div": 0, "squeeze_div": 4},
@@ -51,6 +58,50 @@ def test_only_tsn_is_blind_to_the_order_of_frames():
         with torch.inference_mode():
             same = torch.allclose(model(frames), model(frames.flip(1)), atol=1e-5)
         assert same == (kind == "tsn"), kind
+
+
+class Noise:
+    """Clips of 20 frames of moving noise before a `scenery`."""
+
+    def __init__(self, scenery):
+        self.scenery = scenery
+
+    def count(self, clip):
+        return 20
+
+    def pick(self, clip, numbers):
+        frames = np.random.default_rng(int(clip.path)).integers(0, 100, (20, 36, 40, 3))
+        return [(frames[number] + self.scenery).astype(np.uint8) for number in numbers]
+
+
+@pytest.mark.parametrize("still", ["keep", "remove"])
+def test_what_stands_still_matters_or_does_not(still):
+    sizes = {"base_channels": 16, "stage_blocks": (1, 1), "short_side": 36, "size": 36, "test_size": 36, "flip": 0.0}
+    recipe = GcTsmRecipe(**sizes, crop_scales=(1.0,), batch_size=2, micro_batch=2, still=still)
+    sources = Noise(np.zeros((36, 40, 3))), Noise(np.random.default_rng(9).integers(0, 150, (36, 40, 3)))
+    clips = [Clip(str(i), 0.0, 1.0) for i in range(3)]
+    model = make_model(recipe, 4)
+    torch.nn.init.normal_(model.fc.weight)
+    one, other = (np.stack(list(Predictor(model, recipe, s, torch.device("cpu"))(clips))) for s in sources)
+    assert np.allclose(one, other, atol=1e-5) == (still == "remove")
+    losses = []
+    for source in sources:
+        task = RgbTask(recipe, source, [Labelled(clip, i) for i, clip in enumerate(clips)], [], torch.device("cpu"))
+        loaded = task.load(np.array([0, 1]), np.random.default_rng(0))
+        losses.append(task.part_loss(model.train(), loaded, np.random.default_rng(0), None)[0].item())
+    assert np.isclose(*losses, atol=1e-5) == (still == "remove")
+
+
+def test_frames_are_normalised_as_the_recipe_says():
+    frames = torch.randint(0, 256, (2, 8, 6, 5, 3), dtype=torch.uint8)
+    seen = normalise(frames)
+    assert seen.shape == (2, 8, 3, 6, 5)
+    pixel = (frames[1, 3, 2, 4] / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(seen[1, 3, :, 2, 4], pixel)
+    seen = normalise(frames, "remove").double()
+    torch.testing.assert_close(seen.mean(1), torch.zeros(2, 3, 6, 5).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(seen.square().mean((1, 2, 3, 4)), torch.ones(2).double(), atol=1e-5, rtol=0)
+    assert not normalise(torch.full((1, 8, 6, 5, 3), 200, dtype=torch.uint8), "remove").any()  # and no 0 / 0
 
 
 @pytest.mark.parametrize("size", [(7, 7), (8, 5), (1, 1), (2, 1), (16, 16)])

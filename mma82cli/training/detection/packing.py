@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mma82cli.devices import upload
+from mma82cli.rgb.pictures import moving
 
 CLIP = 16  # frames
 
@@ -28,10 +29,8 @@ def pack(windows: list[np.ndarray], size: int, fill: str, device, still: str = "
 
     Behind its end a window repeats its last frame: up to the end of its last clip (`fill` "clip"), or up to `size` frames
     ("window": what OpenTAD's networks are used to). Then the clips that can't matter are not run. With `still` "remove" the
-    network sees `moving` frames.
+    network sees what is `moving`.
     """
-    if still == "remove":
-        windows = [moving(frames) for frames in windows]
     lengths = [len(frames) for frames in windows]
     counts = [(size if fill == "window" else length + -length % CLIP) // CLIP for length in lengths]
     full = [_filled(frames, CLIP * count) for frames, count in zip(windows, counts, strict=True)]
@@ -39,16 +38,11 @@ def pack(windows: list[np.ndarray], size: int, fill: str, device, still: str = "
     if torch.device(device).type == "cuda":
         clips = clips.pin_memory()
     mask = torch.arange(size)[None] < torch.tensor(lengths)[:, None]
-    clips = clips.to(device, non_blocking=True).permute(0, 4, 1, 2, 3)
-    return Packed(clips, counts, lengths, upload(mask, device))
-
-
-def moving(frames: np.ndarray) -> np.ndarray:
-    """Frames (T, H, W, 3) uint8 -> float32: less their mean picture, over the root mean square of what is left.
-
-    What is left in a window that stands still is noise of less than a grey level, and is not made greater."""
-    left = frames - frames.mean(0, dtype=np.float32)
-    return left / max(float(np.sqrt(np.square(left).mean())), 1.0)
+    clips = clips.to(device, non_blocking=True)
+    if still == "remove":
+        each = zip(clips.split(counts), lengths, strict=True)
+        clips = torch.cat([moving(frames.flatten(0, 1), length).unflatten(0, (-1, CLIP)) for frames, length in each])
+    return Packed(clips.permute(0, 4, 1, 2, 3), counts, lengths, upload(mask, device))
 
 
 def _filled(frames: np.ndarray, count: int) -> np.ndarray:

@@ -53,7 +53,7 @@ class Predictor:
         """Views (V, T, H, W, 3) of each clip -> probabilities (B, classes)."""
         if not batch:
             return np.empty((0, self.model.num_classes), np.float32)
-        views = normalise(tensor(batch, self.device).flatten(0, 1)).to(self.dtype)
+        views = normalise(tensor(batch, self.device).flatten(0, 1), self.recipe.still).to(self.dtype)
         logits = self.model(views).float().unflatten(0, (len(batch), -1)).mean(1)
         scores = logits.softmax(1).cpu().numpy()
         if not np.isfinite(scores).all():

@@ -19,6 +19,7 @@ class GcTsmRecipe(Recipe):
     sampling: str = "parts"
     short_side: int = 256
     size: int = 224
+    still: str = "keep"
     # network
     base_channels: int = 64
     stage_blocks: tuple[int, ...] = (3, 4, 6, 3)
@@ -41,7 +42,7 @@ class GcTsmRecipe(Recipe):
     clips: int = 1
     crops: int = 1
 
-    choices: ClassVar = {"sampling": ("parts", "dense"), "schedule": ("step", "cosine")}
+    choices: ClassVar = {"sampling": ("parts", "dense"), "still": ("keep", "remove"), "schedule": ("step", "cosine")}
     limits: ClassVar = {
         "frames": (1, 64), "short_side": (16, 4096), "size": (16, 4096), "test_size": (16, 4096), "base_channels": (4, 1024),
         "stage_blocks": (1, 22), "shift_div": (0, 1024), "gate_div": (0, 1024), "squeeze_div": (0, 1024), "dropout": (0, 0.999),

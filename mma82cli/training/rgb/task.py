@@ -52,7 +52,7 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
     def part_loss(self, network: GCTSM, loaded: tuple[list[np.ndarray], list[int]], rng: np.random.Generator, scratch):
         """Mean cross-entropy of the clips that `load` gave, and how many are right."""
         recipe, (pictures, ids) = self.recipe, loaded
-        frames = normalise(tensor(pictures, self.device))
+        frames = normalise(tensor(pictures, self.device), recipe.still)
         features = self.replays(network, network.features, frames)  # (B, T, C)
         features = features.float()
         kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
