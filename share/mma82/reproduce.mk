@@ -35,16 +35,16 @@ PoseC3D_small := posec3d-tiny
 PoseC3D_paper := posec3d
 GC-TSM_smoke := gc-tsm-tiny --set epochs=1 --set size=64 --set short_side=72 --set test_size=72
 GC-TSM_small := gc-tsm-tiny
-GC-TSM_paper := gc-tsm
+GC-TSM_paper := gc-tsm --init imagenet
 DETECTORS_smoke := AdaTAD-tiny
 DETECTORS_small := AdaTAD-tiny
 DETECTORS_paper := VideoMAE-S VideoMAE-B VideoMAE-L VideoMAE-H
 AdaTAD-tiny_smoke := adatad-tiny --set epochs=2
 AdaTAD-tiny_small := adatad-tiny --set epochs=100
-VideoMAE-S_paper := adatad-s
-VideoMAE-B_paper := adatad-b
-VideoMAE-L_paper := adatad-l
-VideoMAE-H_paper := adatad-h
+VideoMAE-S_paper := adatad-s --init videomae-s
+VideoMAE-B_paper := adatad-b --init videomae-b
+VideoMAE-L_paper := adatad-l --init videomae-l
+VideoMAE-H_paper := adatad-h --init videomae-h
 RUNS_smoke := 3
 RUNS_small := 20
 RUNS_paper := 20

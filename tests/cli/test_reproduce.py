@@ -70,6 +70,15 @@ def test_what_is_made_is_not_made_again(made):
     assert again.returncode == 0 and "Nothing to be done" in again.stdout and "mma82 " not in again.stdout.replace(str(ROOT), "")
 
 
+def test_the_papers_networks_start_from_the_papers_weights(tmp_path):
+    for name in ("rec", "det", "emotion"):
+        (tmp_path / f"{name}.jsonl").write_text("")
+    plan = make("-n", "table3", "table6", OUT=tmp_path / "out", DATA=tmp_path, SCALE="paper").stdout
+    asked = {tuple(pair) for pair in re.findall(r"train-(?:rec|det) .*--recipe (\S+)(?: --init (\S+))?", plan)}
+    weights = {"posec3d": "", "gc-tsm": "imagenet"} | {f"adatad-{size}": f"videomae-{size}" for size in "sblh"}
+    assert asked == set(weights.items())
+
+
 def test_the_help_names_every_target(tmp_path):
     listed = re.findall(r"^(\w+) {2,}\S", make("help").stdout, re.M)
     assert {f"table{i}" for i in range(1, 9)} | {f"fig{i}" for i in (2, 3, 4, 5, 6, 7, 9)} | {"fetch", "all"} <= set(listed)
