@@ -36,7 +36,7 @@ NETWORKS = {  # recipe, what differs from it, records
     "gc-tsm-tiny": ("gc-tsm-tiny", ("micro_batch=16",), "video"),
     "gc-tsm-tiny 256": ("gc-tsm-tiny", ("micro_batch=16", "short_side=288", "size=256", "test_size=288"), "video"),
 }
-EPOCHS = {"signs": {"fingers": 16, "stgcn": 16, "gc-tsm-tiny 256": 30, "gc-tsm-tiny": 30, "posec3d-tiny": 20},
+EPOCHS = {"signs": {"fingers": 16, "stgcn": 16, "gc-tsm-tiny 256": 16, "gc-tsm-tiny": 16, "posec3d-tiny": 20},
           "domains": {"stgcn": 32, "gc-tsm-tiny": 30, "posec3d-tiny": 45}}  # fmt: skip
 FUSIONS = {
     "signs": {"stgcn + gc-tsm-tiny": ("stgcn", "gc-tsm-tiny")},
