@@ -82,7 +82,7 @@ def in_json(data: bytes, rng: random.Random) -> bytes:
     return json.dumps(value, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
-def in_lines(data: bytes, rng: random.Random) -> bytes:
+def in_lines(data: bytes, rng: random.Random, crowd: int = 200) -> bytes:
     """JSON lines: values damaged in some, lines doubled, taken out, put elsewhere."""
     lines = data.splitlines()
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -93,7 +93,7 @@ def in_lines(data: bytes, rng: random.Random) -> bytes:
                 at, rng.choice((b"", b"[]", b"null", b"1", b'"a"', b"{}", b"{" * 3000, b"[" * 200_000, rng.choice(TOKENS)))
             )
         elif kind == 1:
-            lines[at:at] = [lines[at]] * rng.choice((1, 3, 200))
+            lines[at:at] = [lines[at]] * rng.choice((1, 3, crowd))
         elif kind == 2:
             lines.append(lines.pop(at))
         else:
