@@ -173,7 +173,7 @@ def paint(picture: np.ndarray, joints: np.ndarray, moves: np.ndarray, trend: np.
     unit = max(1, round(picture.shape[0] / 300))
     radius = 2 * unit + 1 if len(joints) < 40 else unit
     longest = picture.shape[0] / 6
-    places = [tuple(map(int, np.round(p))) for p in joints[:, :2]]
+    places = list(map(_place, joints[:, :2]))
     fine = cv2.LINE_AA
     for colour, width in (((40, 40, 40), 2 * unit + 1), (BONE, unit)):
         for a, b in layout.limbs:
@@ -186,8 +186,14 @@ def paint(picture: np.ndarray, joints: np.ndarray, moves: np.ndarray, trend: np.
         length = float(np.linalg.norm(trend[v]))
         if length > radius / 2:
             shown = min(max(2 * length, 5 * unit), longest)
-            tip = tuple(map(int, np.round(joints[v, :2] + trend[v] * (shown / length))))
+            tip = _place(joints[v, :2] + trend[v] * (shown / length))
             cv2.arrowedLine(picture, places[v], tip, TREND, unit + 1, fine, tipLength=min(0.5, 5 * unit / shown))
+
+
+def _place(point: np.ndarray) -> tuple[int, int]:
+    """A pixel, which may lie far outside of the picture, but not where OpenCV can't count to."""
+    x, y = np.clip(np.round(point), -(1 << 15), 1 << 15)
+    return int(x), int(y)
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

@@ -84,6 +84,13 @@ def test_what_moves_is_green_and_has_an_arrow(waving):
     assert tuple(picture[65 * 4, 43 * 4]) == overlay.STILL
 
 
+@pytest.mark.parametrize("far", [2**31, -1e18, 3e38])
+def test_a_joint_beyond_all_pictures_harms_none(run, tmp_path, waving, far):
+    frames = [[far if i == 3 * 10 + 1 else value for i, value in enumerate(frame)] for frame in waving["keypoints"]]
+    drawn = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "keypoints": frames}])
+    assert drawn.code == 0 and len(drawn.records) == 3, drawn.err
+
+
 def test_overlay_draws_the_records_that_are_named(run, tmp_path, waving):
     records = [{**waving, "id": name} for name in "abcdefg"]
     few = run("plot", "overlay", "--out", tmp_path, stdin=records)
