@@ -71,6 +71,24 @@ class _Source(io.FileIO):
         return super().readinto(buffer)
 
 
+class DamagedFile(DataError):
+    """A compressed file that ends early, or is not what it was; the message names it."""
+
+
+class _Unzipped(gzip.GzipFile):
+    """What is in a gzip file. Raises DamagedFile."""
+
+    def __init__(self, name: str, zipped: BinaryIO):
+        super().__init__(fileobj=zipped)
+        self._name = name
+
+    def read(self, size=-1):
+        try:
+            return super().read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DamagedFile(f"{self._name}: damaged gzip data ({error})") from None
+
+
 class Input:
     """The lines of the FILEs in order; no FILE, or `-`, is standard input; gzip is read as it is."""
 
@@ -84,12 +102,9 @@ class Input:
     def __iter__(self) -> Iterator[tuple[str, int, bytes]]:
         """(file, line number, bytes) of every line that is not blank."""
         for file, lines in self.by_file():
-            try:
-                for number, raw in enumerate(lines, 1):
-                    if raw.strip():
-                        yield file, number, raw
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise DataError(f"{file}: damaged gzip data ({error})") from None
+            for number, raw in enumerate(lines, 1):
+                if raw.strip():
+                    yield file, number, raw
 
     def by_file(self) -> Iterator[tuple[str, Iterable[bytes]]]:
         """(name, open binary file) of every FILE in turn, for loops that count their own lines."""
@@ -108,7 +123,7 @@ class Input:
                     zipped = buffered.peek(2)[:2] == b"\x1f\x8b"
                 except OSError as error:  # a directory opens and then can't be read
                     raise DataError(f"{name}: {error.strerror}") from None
-                yield name, io.BufferedReader(gzip.GzipFile(fileobj=buffered), BUFFER) if zipped else buffered
+                yield name, io.BufferedReader(_Unzipped(name, buffered), BUFFER) if zipped else buffered
 
 
 class Output:
@@ -228,13 +243,10 @@ class Pipe:
         for file, lines in files:
             read: list[bytes] = []
             held.append((file, read, lines))
-            try:
-                for raw in lines:
-                    read.append(raw)
-                    with suppress(DataError):  # blank, or for the reading to come to complain about
-                        return parse(raw, len(read))
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise DataError(f"{file}: damaged gzip data ({error})") from None
+            for raw in lines:
+                read.append(raw)
+                with suppress(DataError):  # blank, or for the reading to come to complain about
+                    return parse(raw, len(read))
             held[-1] = file, read, ()
         return None
 

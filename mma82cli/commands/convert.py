@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import textwrap
-import zlib
 from typing import Annotated, Literal, cast
 
 import typer
@@ -14,7 +12,6 @@ from mma82cli.commands.options import command, one_of
 from mma82cli.formats import FORMATS
 from mma82cli.records import DataError, WrongUsage
 
-DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 EXAMPLE = """
 mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
@@ -107,7 +104,7 @@ def _columns(said: str | None) -> dict[str, str]:
 
 def _read(pipe, reader, source: str):
     """The good records of every FILE, with their places; bad ones are rejected."""
-    from mma82cli.stream import Line
+    from mma82cli.stream import DamagedFile, Line
 
     for name, file in _files(pipe, source):
         entries = reader.entries(file, name)
@@ -116,11 +113,11 @@ def _read(pipe, reader, source: str):
                 place, entry = next(entries)
             except StopIteration:
                 break
+            except DamagedFile:
+                raise
             except DataError as error:
                 place = [str(at) for at in (getattr(error, "line", None), error.column) if at]
                 raise DataError(f"{':'.join([name, *place])}: {error}") from None
-            except DAMAGE as error:
-                raise DataError(f"{name}: damaged gzip data ({error})") from None
             try:
                 record = reader.record(entry)
             except DataError as error:
@@ -157,10 +154,7 @@ def _files(pipe, source: str):
             yield folder, folder
         return
     for name, file in pipe.input().by_file():
-        try:
-            packed = file.peek(4)[:4] == b"PK\x03\x04" and file.read()
-        except DAMAGE as error:
-            raise DataError(f"{name}: damaged gzip data ({error})") from None
+        packed = file.peek(4)[:4] == b"PK\x03\x04" and file.read()
         if not packed:
             yield name, file
             continue

@@ -102,8 +102,9 @@ class _Unpickler(pickle.Unpickler):
 
 def load(file, what: str):
     """The value of a pickle. Raises DataError where it is none, or asks for more than data."""
+    data = io.BytesIO(file.read())
     try:
-        return _arrays(_Unpickler(io.BytesIO(file.read()), encoding="latin1").load())
+        return _arrays(_Unpickler(data, encoding="latin1").load())
     except pickle.UnpicklingError as error:
         reason = str(error)
         if "." in reason.split(" ")[0] or reason.startswith(("an array", "the encoding")):

@@ -142,10 +142,12 @@ def test_a_file_that_changes_while_it_is_read(tmp_path):
 
 def test_gzip_that_is_cut_off_is_one_line(tmp_path):
     path = tmp_path / "in.jsonl.gz"
-    packed = gzip.compress(MANY)
+    scored = {**VIDEOS[0], "label": 3, "scores": [1 / 82] * 82}
+    packed = gzip.compress(as_lines([{**scored, "id": f"v{i}"} for i in range(2000)]))
     for share in (0.1, 0.5, 0.99):
         path.write_bytes(packed[: int(share * len(packed))])
-        one_line(call("suppress", "-o", tmp_path / "out", path), f"{path}: damaged gzip data")
+        for command in (["suppress"], ["score"], ["score", "--metric", "mca"], ["score", "--metric", "map"], ["stats"]):
+            one_line(call(*command, "-o", tmp_path / "out", path), f"{path}: damaged gzip data")
 
 
 RACE = """
