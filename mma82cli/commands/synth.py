@@ -49,11 +49,12 @@ def run(
 
     Kinds: skeleton, trimmed clips as joints (39,816 of 454 subjects, as in the paper, unless --clips says less);
     video, the same rendered to files; annotations, source videos of several actions as three annotators mark them;
-    detection, untrimmed videos with overlapping actions; emotion, lists of micro-actions with the emotion they tell.
+    detection, untrimmed videos with overlapping actions; emotion, lists of micro-actions with the emotion they tell
+    (with --videos also a film of each: its actions one after the other).
     Rendered people wear markers, which `extract-skeleton --model dots` finds.
     Of --clips N clips no domain and no label gets less than half of an even share.
     """
-    from mma82cli.synth import dataset
+    from mma82cli.synth import dataset, make
 
     for option, value in (("--clips", clips), ("--subjects", subjects), ("--jobs", jobs)):
         if value is not None and value < 1:
@@ -62,15 +63,22 @@ def run(
         raise WrongUsage(f"--seed is {seed}; expected at least 0")
     if kind == "video" and videos is None:
         raise WrongUsage("--kind video needs --videos DIR, the folder to render into")
-    if videos is not None and kind in ("skeleton", "emotion"):
-        raise WrongUsage(f"--kind {kind} renders nothing; --videos goes with video, annotations and detection")
+    if videos is not None and kind == "skeleton":
+        raise WrongUsage("--kind skeleton renders nothing; --kind video makes the same clips with --videos")
     known = dataset.facts()
     where = _domains(domains, list(known.domains))
     if labels and classes is not None:
         raise WrongUsage("--labels names the labels, --classes counts them; expected one of the two")
     ids = dataset.named_classes(known, _names(labels)) if labels else dataset.chosen_classes(known, classes)
+    render = _renderer(videos) if videos is not None else {}
     if kind == "emotion":
-        return _emotions(pipe, known, ids, clips, subjects, seed)
+        total = clips or 100 * len(known.emotions)
+        made = make.emotions(known, ids, total, subjects, seed)
+        if videos is None:
+            for record in pipe.progress(made, total):
+                pipe.write(record)
+            return None
+        return _make(pipe, make.emotion_jobs(known, made, seed, **render), videos, jobs or _cores())
     count, wanted = clips, None
     if kind == "detection":
         wanted = clips or known.detection["videos"]
@@ -78,7 +86,7 @@ def run(
     plan = dataset.plan(known, count, subjects, ids, where, seed, videos=wanted)
     if len(plan.domains) < len(where):
         pipe.note(f"{len(plan.subjects)} subject(s) for {len(where)} domains: only {', '.join(plan.domains)}")
-    _make(pipe, kind, plan, known, seed, wanted, videos, jobs or _cores())
+    return _make(pipe, make.jobs(kind, plan, known, seed, wanted and min(wanted, len(plan)), **render), videos, jobs or _cores())
 
 
 def _cores() -> int:
@@ -101,33 +109,27 @@ def _domains(given: list[str] | None, known: list[str]) -> list[str]:
     return [name for name in known if name in names]
 
 
-def _emotions(pipe, known, ids, clips, subjects, seed) -> None:
-    from mma82cli.synth import make
+def _renderer(videos: str) -> dict:
+    """What the jobs are to know of the folder `videos`, which is made. Raises WrongUsage."""
+    import os
+    from pathlib import Path
 
-    total = clips or 100 * len(known.emotions)
-    for record in pipe.progress(make.emotions(known, ids, total, subjects, seed), total):
-        pipe.write(record)
+    from mma82cli.synth.render import codec
+
+    if os.path.exists(videos) and not os.path.isdir(videos):
+        raise WrongUsage(f"--videos is {videos}, a file; expected a folder")
+    Path(videos).mkdir(parents=True, exist_ok=True)
+    suffix, letters = codec()
+    return {"videos": videos, "suffix": suffix, "letters": letters, "owner": os.getpid()}
 
 
-def _make(pipe, kind, plan, known, seed, wanted, videos, processes) -> None:
+def _make(pipe, todo, videos: str | None, processes: int) -> None:
     import os
     from pathlib import Path
 
     from mma82cli import crew
     from mma82cli.synth import make
 
-    render = {}
-    if videos is not None:
-        from mma82cli.synth.render import codec
-
-        if os.path.exists(videos) and not os.path.isdir(videos):
-            raise WrongUsage(f"--videos is {videos}, a file; expected a folder")
-        Path(videos).mkdir(parents=True, exist_ok=True)
-        suffix, letters = codec()
-        render = {"videos": videos, "suffix": suffix, "letters": letters, "owner": os.getpid()}
-    if wanted is not None:
-        wanted = min(wanted, len(plan))
-    todo = make.jobs(kind, plan, known, seed, wanted, **render)
     try:
         with pipe.progress(total=len(todo), unit="video" if videos else "rec") as bar:
             for records in crew.run(make.work, todo, min(processes, len(todo))):

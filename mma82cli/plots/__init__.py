@@ -19,6 +19,7 @@ KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, wo
     "classes": ("classes", "table signature", "instances of every label, from `stats` (Fig. 3)"),
     "curves": ("curves", "epoch loss", "loss and validation over epochs, runs beside each other, from `train-rec`'s log.jsonl"),
     "overlay": ("overlay", "keypoints", "skeletons over clips (Fig. 4), of `extract-skeleton`; captions under untrimmed videos"),
+    "examples": ("examples", "video emotion actions", "stills of a clip of each emotion, or of each label (Fig. 8)"),
     "timeline": ("timeline", "predictions", "truth and predictions of untrimmed videos over time, from `infer` with a detector"),
     "confusion": ("confusion", "predicted n", "which labels are taken for which, by body group, from `score --confusion`"),
     "diagnosis": ("diagnosis", "analysis", "the errors of a detector and what each costs, from `diagnose` (Fig. 7)"),

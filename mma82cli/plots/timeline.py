@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mma82cli.metrics.detection import Spans, match
+from mma82cli.plots.stills import stills
 from mma82cli.plots.style import GREEN, GREY, INK, VERMILION, save, style
 from mma82cli.records import DataError, is_number, optional_span, record_id, show, wrong
 
@@ -87,7 +88,9 @@ def figure(record: dict, name: str, truth: Bars, found: Bars, root: str):
     labels = list(dict.fromkeys([*truth.labels, *found.labels]))[:ROWS]
     ends = [*truth.spans[:, 1], *found.spans[:, 1], 1e-3]
     end = float(record["duration"]) if is_number(record.get("duration")) else max(ends)
-    pictures = thumbnails(record, root, end)
+    path = os.path.join(root, str(record.get("video", "")))
+    start, _ = optional_span(record)
+    pictures = stills(path, start, start + end, THUMBS, THUMB) if os.path.isfile(path) else []
     tall = 0.34 * max(2, len(labels)) + 0.75
     sheet = Figure(figsize=(8.4, tall + (0.85 if pictures else 0)), layout="constrained")
     rows = sheet.subplots(2 if pictures else 1, 1, squeeze=False, height_ratios=[0.7, tall] if pictures else None)[:, 0]
@@ -137,21 +140,6 @@ def _hits(truth: Bars, found: Bars) -> np.ndarray:
         Spans(np.zeros(len(p.labels), int), np.array([ids[x] for x in p.labels], int), p.spans, p.scores) for p in (truth, found)
     )
     return match(real, guessed, (TIOU,))[:, 0] >= 0
-
-
-def thumbnails(record: dict, root: str, end: float) -> list[np.ndarray]:
-    """RGB frames (h, w, 3) in the middle of equal parts of the video's time; none where the file is not there."""
-    path = os.path.join(root, str(record.get("video", "")))
-    if not os.path.isfile(path):
-        return []
-    from mma82cli.video import Frames
-    from mma82cli.video.clips import Clip
-
-    start, _ = optional_span(record)
-    moments = start + (np.arange(THUMBS) + 0.5) * end / THUMBS
-    source = Frames(THUMB)
-    found = [source.pick(Clip(path, float(moment)), [0]) for moment in moments]
-    return [frames[0][..., ::-1] for frames in found if frames]
 
 
 def _strip(axes, pictures: list[np.ndarray], end: float) -> None:

@@ -5,7 +5,7 @@ A job is small and complete: any process makes the same records of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ class Job(NamedTuple):
     suffix: str = ""
     letters: str = ""
     owner: int = 0
+    told: dict | None = None  # fields of the record that are known beforehand
 
 
 def jobs(kind: str, plan: Plan, known: Facts, seed: int, videos_wanted: int | None = None, **render) -> list[Job]:
@@ -75,10 +76,21 @@ def _neighbours(known: Facts, plan: Plan, label: int) -> list[str]:
     return [known.labels[i] for i in np.unique(plan.label) if i != label and known.body[i] == known.body[label]]
 
 
+def emotion_jobs(known: Facts, records: Iterable[dict], seed: int, **render) -> list[Job]:
+    """A video of each record of `emotions`: its actions, one after the other."""
+    body, out = dict(zip(known.labels, known.body, strict=True)), []
+    for number, told in enumerate(records):
+        legs = [body[action] in scene.LEGS for action in told["actions"]]
+        names = told["domain"], told["subject"], told["id"]
+        out.append(Job("emotion", seed, number, told["actions"], legs, *names, [], **render, told=told))
+    return out
+
+
 def work(job: Job) -> list[dict]:
     """The records of one job; renders its video where one is wanted."""
     makers: dict[str, Callable[..., scene.Scene]] = {
         "skeleton": scene.clip, "video": scene.clip, "annotations": scene.source, "detection": scene.untrimmed,
+        "emotion": scene.source,
     }  # fmt: skip
     args = (job.labels[0], job.legs[0]) if job.kind in ("skeleton", "video") else (job.labels, job.legs)
     made = makers[job.kind](job.seed, job.number, *args, job.domain, job.subject)
@@ -94,7 +106,7 @@ def work(job: Job) -> list[dict]:
         write_video(made, Path(job.videos) / video["video"], job.letters, job.owner)
     if job.kind == "annotations":
         return lines
-    record: dict[str, Any] = {"id": job.name, **(video if job.videos is not None else {}), **people}
+    record: dict[str, Any] = {"id": job.name, **(video if job.videos is not None else {}), **people, **(job.told or {})}
     if job.kind in ("skeleton", "video"):
         record["label"] = job.labels[0]
     record |= made.file_fields()

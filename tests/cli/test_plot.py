@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import as_lines
 
-from mma82cli.plots import KINDS, confusion, curves, overlay
+from mma82cli.plots import KINDS, confusion, curves, examples, overlay
 from mma82cli.skeleton.layouts import load_layout
 
 VIDEO = {
@@ -186,3 +186,42 @@ def test_confusion_is_a_matrix_and_its_worst_pairs(run, tmp_path):
     assert run("plot", "confusion", "--out", tmp_path, stdin=perfect.out).code == 0
     bad = run("plot", "confusion", "--out", tmp_path, stdin=[{**pairs[0], "n": 1.5}])
     assert bad.code == 1 and "field 'n' is 1.5; expected a number of clips" in bad.err
+
+
+@pytest.fixture
+def films(run, tmp_path):
+    """Clips as files in `tmp_path`, two of each of two labels."""
+    return run("synth", "--kind", "video", "--clips", 4, "--classes", 2, "--seed", 3, "--videos", tmp_path).records
+
+
+def test_examples_are_stills_of_a_clip_of_each_label(run, tmp_path, films):
+    drawn = run("plot", "examples", "--root", tmp_path, "--out", tmp_path, stdin=films)
+    assert drawn.code == 0, drawn.err
+    assert [Path(x["figure"]).name for x in drawn.records] == ["examples.svg", "examples.png"]
+    chosen = examples.choose(iter(films), ())
+    assert [clip["label"] for clip in chosen] == list(dict.fromkeys(clip["label"] for clip in films)) and len(chosen) == 2
+    named = films[-1]["id"]
+    assert examples.choose(iter(films), (named,)) == films[-1:]
+
+
+def test_stills_of_an_example_are_the_clips_frames(tmp_path, films):
+    record = {**films[0], "start": 0.5, "end": 1.5, "emotion": "happy", "actions": ["Nodding", "Waving", "Nodding"]}
+    found = examples.example(record, str(tmp_path))
+    assert (found.title, found.words) == ("happy", [films[0]["label"], "Nodding", "Waving"])
+    np.testing.assert_allclose(found.times, (np.arange(6) + 0.5) / 6)
+    film = cv2.VideoCapture(str(tmp_path / films[0]["video"]))
+    frames = [film.read()[1] for _ in range(films[0]["num_frames"])]
+    first = int(np.ceil((0.5 + found.times[0]) * films[0]["fps"] - 1e-6))
+    shape = found.pictures[0].shape[1::-1]
+    expected = cv2.resize(frames[first], shape, interpolation=cv2.INTER_AREA)[..., ::-1]
+    assert np.abs(expected.astype(int) - found.pictures[0]).mean() < 3
+
+
+def test_examples_need_videos(run, tmp_path, films):
+    away = run("plot", "examples", "--out", tmp_path, "--root", tmp_path / "x", stdin=films)
+    assert away.code == 1 and "--root DIR" in away.err and films[0]["video"] in away.err
+    unknown = run("plot", "examples", "--out", tmp_path, "--root", tmp_path, "--id", "nobody", stdin=films)
+    assert unknown.code == 1 and 'no record with the id "nobody"' in unknown.err
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    empty = run("plot", "examples", "--out", tmp_path, "--root", tmp_path, stdin=[{"video": "empty.mp4", "label": "Nodding"}])
+    assert empty.code == 1 and "empty.mp4" in empty.err and empty.err.count("\n") == 1

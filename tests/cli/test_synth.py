@@ -77,6 +77,14 @@ def test_emotion_clips_follow_the_figure(run):
     assert all(len(r["face"]["labels"]) == len(r["face"]["logits"]) == 7 for r in records)
 
 
+def test_emotion_clips_can_be_seen(run, tmp_path):
+    told = run("synth", "--kind", "emotion", "--clips", 2).records
+    seen = run("synth", "--kind", "emotion", "--clips", 2, "--videos", tmp_path).records
+    for one, other in zip(told, seen, strict=True):
+        assert one.items() <= other.items() and (tmp_path / other["video"]).is_file()
+        assert other["duration"] > len(one["actions"])
+
+
 def test_a_rendered_clip_goes_through_the_extractor(run, tmp_path):
     made = run("synth", "--kind", "video", "--clips", 1, "--classes", 1, "--videos", tmp_path)
     assert made.code == 0

@@ -372,7 +372,7 @@ complete -c mma82 -n '__mma82_command plot' -l no-progress -d 'no progress bar'
 complete -c mma82 -n '__mma82_command plot' -l debug -d 'show the traceback of an error'
 complete -c mma82 -n '__mma82_command plot' -l on-error -x -a 'stop skip' -d 'skip: bad records go to stderr, the rest is done'
 complete -c mma82 -n '__mma82_command plot' -s h -l help -d 'print the help of the command'
-complete -c mma82 -n '__mma82_command plot; and test (count (commandline -opc)) -eq 2' -f -a 'auto taxonomy ring violin classes curves overlay timeline confusion diagnosis sankey ratios'
+complete -c mma82 -n '__mma82_command plot; and test (count (commandline -opc)) -eq 2' -f -a 'auto taxonomy ring violin classes curves overlay examples timeline confusion diagnosis sankey ratios'
 complete -c mma82 -n __mma82_none -f -a tabulate -d 'figures of any command as a table, beside other people\'s'
 complete -c mma82 -n '__mma82_command help' -f -a tabulate
 complete -c mma82 -n '__mma82_command tabulate' -l rows -x -d 'fields that make a row'

@@ -1,0 +1,20 @@
+"""Small pictures of a video."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def moments(start: float, end: float, count: int) -> np.ndarray:
+    """(count,) seconds: the middles of `count` equal parts of the time from `start` to `end`."""
+    return start + (np.arange(count) + 0.5) * (end - start) / count
+
+
+def stills(path: str, start: float, end: float, count: int, height: int) -> list[np.ndarray]:
+    """RGB frames (h, w, 3) at the `moments` of a video, fewer where it ends before; the shorter side is `height` pixels."""
+    from mma82cli.video import Frames
+    from mma82cli.video.clips import Clip
+
+    source = Frames(height)
+    found = [source.pick(Clip(path, float(moment)), [0]) for moment in moments(start, end, count)]
+    return [frames[0][..., ::-1] for frames in found if frames]
