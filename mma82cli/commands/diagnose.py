@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from mma82cli.commands.options import TaxonomyName, command
-from mma82cli.records import DataError
+from mma82cli.records import DataError, number
 
 BordersRule = Literal["mma82", "thumos", "activitynet"]
 
@@ -54,27 +54,31 @@ def run(
     bucket, error, tiou (a threshold, or "avg"), value (a fraction; null where there is nothing to take it over), n."""
     import numpy as np
 
+    from mma82cli.detections import Detections
     from mma82cli.metrics.detection import parse_tious
     from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, sort_into_buckets
-    from mma82cli.metrics.diagnosis_reading import Videos
     from mma82cli.plots.style import prepare
     from mma82cli.taxonomy import load_taxonomy
 
     tious = np.array(parse_tious(tiou))
     if plot:
         prepare(plot)
-    videos = Videos(load_taxonomy(taxonomy))
+    videos, told = Detections(pipe, load_taxonomy(taxonomy)), []
     for line in pipe.progress(pipe.lines()):
         if split is not None and line.record.get("split") != split:
             continue
         try:
-            videos.add(line.record, f"{line.file}:{line.number}")
+            duration = number(line.record, "duration", None, above=0)
+            videos.add(line)
         except DataError as error:
             pipe.reject(line, error)
-    if not len(videos):
+        else:
+            told.append(duration)
+    if not told:
         which = "no records" if split is None else f"no records of split {split}"
         raise DataError(f"{which}; expected records with 'segments' and 'predictions'")
-    truth, predictions, durations = videos.columns()
+    order = videos.order()
+    truth, predictions, durations = videos.truth.spans(order), videos.found.spans(order), np.array(told, float)[order]
     usable, axes = sort_into_buckets(truth, durations, BORDERS[borders])
     diagnosis = Diagnosis(usable, predictions, axes, tious)
     _tell(pipe, truth, predictions, durations, diagnosis)
@@ -91,18 +95,18 @@ def _tell(pipe, truth, predictions, durations, diagnosis) -> None:
     """Says what was left out, or counted otherwise than a person may think."""
     import numpy as np
 
-    backward, empty = int((truth.end <= truth.start).sum()), int((predictions.end <= predictions.start).sum())
+    backward, empty = (int((spans.segments[:, 1] <= spans.segments[:, 0]).sum()) for spans in (truth, predictions))
     if backward or empty:
         pipe.note(
             f"{backward + empty} segments do not end after their start: "
             f"{backward} of the truth are left out, {empty} predictions count as background"
         )
-    longer = len(truth) - backward - len(diagnosis.truth)
+    longer = len(truth.video) - backward - len(diagnosis.truth.video)
     if longer:
         pipe.note(f"{longer} true segments are longer than the 'duration' of their video and are left out")
     unknown = int(np.isnan(durations[np.unique(diagnosis.truth.video)]).sum())
     if unknown:
         pipe.note(f"no 'duration' in {unknown} of {len(durations)} records: the lines on coverage are left out")
-    strange = len(predictions) - len(diagnosis.predictions)
+    strange = len(predictions.video) - len(diagnosis.predictions.video)
     if strange:
-        pipe.note(f"{strange} of {len(predictions)} predictions have a label without truth and are left out")
+        pipe.note(f"{strange} of {len(predictions.video)} predictions have a label without truth and are left out")

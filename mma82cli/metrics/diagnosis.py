@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mma82cli.metrics.diagnosis_matching import Segments, match
+from mma82cli.metrics.detection import Spans
+from mma82cli.metrics.diagnosis_matching import match
 from mma82cli.records import DataError
 
 ERRORS = ("double", "wrong-label", "localization", "confusion", "background")
@@ -45,14 +46,14 @@ class Axis:
     bucket: np.ndarray
 
 
-def sort_into_buckets(truth: Segments, durations: np.ndarray, borders: dict) -> tuple[Segments, list[Axis]]:
+def sort_into_buckets(truth: Spans, durations: np.ndarray, borders: dict) -> tuple[Spans, list[Axis]]:
     """The usable truth and its axes in order. Segments that don't end after their start, or are longer than their video,
     are left out, though they count among its instances; so is coverage where a video's duration is not known.
 
     durations  (V,) seconds, NaN where not known
     borders    one of BORDERS
     """
-    length, video = truth.end - truth.start, durations[truth.video]
+    length, video = truth.segments[:, 1] - truth.segments[:, 0], durations[truth.video]
     usable = (length > 0) & ~(length > video)
     coverage = length / np.where(usable, video, 1)
     values = {"coverage": coverage, "length": length, "num-instances": np.bincount(truth.video)[truth.video]}
@@ -65,26 +66,26 @@ class Diagnosis:
     """The three analyses of one detector.
 
     truth        true segments, by video, all usable (as `sort_into_buckets` leaves them)
-    predictions  with scores, in the order that settles ties (by video); those of labels without truth are left out
+    predictions  in the order that settles ties (by video); those of labels without truth are left out
     axes         the ways to sort the truth
     tious        (T,) thresholds
 
     Raises DataError where there is no truth.
     """
 
-    def __init__(self, truth: Segments, predictions: Segments, axes: list[Axis], tious: np.ndarray):
-        if not len(truth):
+    def __init__(self, truth: Spans, predictions: Spans, axes: list[Axis], tious: np.ndarray):
+        if not len(truth.video):
             raise DataError("no true segments to compare with; expected records with 'segments' that end after they start")
         self.truth, self.axes, self.tious = truth, axes, tious
         positives = np.bincount(truth.label, minlength=predictions.label.max(initial=0) + 1)
         predictions = predictions.take(positives[predictions.label] > 0)
-        predictions = predictions.take(np.lexsort((-predictions.score, predictions.label)))
+        predictions = predictions.take(np.lexsort((-predictions.scores, predictions.label)))
         self.predictions, self.positives = predictions, positives
-        self.N = len(truth) / np.count_nonzero(positives)
+        self.N = len(truth.video) / np.count_nonzero(positives)
         self.matches = match(truth, predictions, tious)
         # (P,): where the label's predictions begin, and the prediction's rank among them
         self.begin = np.searchsorted(predictions.label, predictions.label)
-        self.rank = np.arange(len(predictions)) - self.begin
+        self.rank = np.arange(len(predictions.video)) - self.begin
         self.t, self.p = np.nonzero(self.matches.found >= 0)  # the true positives, by threshold, label and rank
 
     # -- normalised average precision ------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Diagnosis:
     def missed(self) -> np.ndarray:
         """(T, G) bool: true segments that nothing finds at a normalised precision above LEAST_PRECISION."""
         precision, _, _ = self.precision(np.ones(len(self.p), bool), self.rank[self.p] + 1, self.positives)
-        missed = np.ones((len(self.tious), len(self.truth)), bool)
+        missed = np.ones((len(self.tious), len(self.truth.video)), bool)
         sure = precision > LEAST_PRECISION
         missed[self.t[sure], self.matches.found[self.t, self.p][sure]] = False
         return missed
@@ -173,7 +174,7 @@ class Diagnosis:
     def lines(self) -> Iterator[dict]:
         """A line a figure and threshold, and one for the mean over thresholds (tiou "avg"). `n` is what the value is
         taken over: true segments, or predictions; for an impact the predictions removed, in all where tiou is "avg"."""
-        truths, errors, slices = len(self.truth), self.errors(), self.slices()
+        truths, errors, slices = len(self.truth.video), self.errors(), self.slices()
         kept = slices < SLICES
         ranks = {"axis": "rank", "bucket": f"1G-{SLICES}G"}
         yield from self._figure("base", self.base(), truths)

@@ -13,8 +13,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from plain_diagnosis import PlainDiagnosis  # noqa: E402
 
+from mma82cli.detections import Detections  # noqa: E402
 from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, sort_into_buckets  # noqa: E402
-from mma82cli.metrics.diagnosis_reading import Videos  # noqa: E402
+from mma82cli.stream import Line, Pipe  # noqa: E402
 from mma82cli.taxonomy import load_taxonomy  # noqa: E402
 
 TIOUS = [i / 10 for i in range(1, 10)]
@@ -51,12 +52,12 @@ def detections(n: int, names: list[str], each: int = 200) -> list[dict]:
 
 def ours(records: list[dict], taxonomy) -> dict:
     """The figures of `mma82 diagnose`."""
-    videos = Videos(taxonomy)
-    for record in records:
-        videos.add(record, "")
-    truth, predictions, durations = videos.columns()
-    truth, axes = sort_into_buckets(truth, durations, BORDERS["mma82"])
-    lines = Diagnosis(truth, predictions, axes, np.array(TIOUS)).lines()
+    videos = Detections(Pipe("diagnose"), taxonomy)
+    for number, record in enumerate(records, 1):
+        videos.add(Line(record, "file", number))
+    durations = np.array([record["duration"] for record in records])
+    truth, axes = sort_into_buckets(videos.truth.spans(), durations, BORDERS["mma82"])
+    lines = Diagnosis(truth, videos.found.spans(), axes, np.array(TIOUS)).lines()
     return {(x["analysis"], x["axis"], x["bucket"], x["error"], x["tiou"]): x["value"] for x in lines}
 
 

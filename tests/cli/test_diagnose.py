@@ -57,7 +57,7 @@ def test_only_one_split_and_one_record_a_video(run):
     assert both.err == "mma82 diagnose: no 'duration' in 1 of 2 records: the lines on coverage are left out\n"
     assert "coverage" not in both.out and run("diagnose", "-q", stdin=[other]).err == ""
     again = run("diagnose", stdin=[VIDEO, VIDEO])
-    assert again.code == 1 and '<stdin>:2: id "v1" was read before, at <stdin>:1' in again.err
+    assert again.code == 1 and '<stdin>:2: id "v1" was given before, at <stdin>:1' in again.err
 
 
 def test_what_is_left_out_is_counted(run):
@@ -81,8 +81,8 @@ BAD = [
     (with_first("predictions", score=None), "field 'predictions[0].score' is null; expected a finite number"),
     (with_first("predictions", start="1"), "field 'predictions[0].start' is \"1\"; expected a finite number"),
     (with_first("predictions", end=True), "field 'predictions[0].end' is true; expected a finite number"),
-    ({**VIDEO, "predictions": None}, 'field \'predictions\' is null; expected a list of {"start", "end", "label", "score"}'),
-    ({**VIDEO, "segments": {}}, 'field \'segments\' is {}; expected a list of {"start", "end", "label"}'),
+    ({**VIDEO, "predictions": None}, 'field \'predictions\' is null; expected a list of {start, end, label, score}'),
+    ({**VIDEO, "segments": {}}, 'field \'segments\' is {}; expected a list of {start, end, label}'),
     ({**VIDEO, "segments": [[1, 2]]}, "field 'segments[0]' is [1, 2]; expected an object"),
     ({"id": "v1", "segments": TRUTH}, "field 'predictions' is missing; expected a list"),
     ({**VIDEO, "duration": 0}, "field 'duration' is 0; expected a finite number above 0"),

@@ -3,13 +3,9 @@
 import json
 import math
 
-import numpy as np
 import pytest
 
-from mma82cli.metrics.detection import parse_tious
-from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, sort_into_buckets
-from mma82cli.metrics.diagnosis_reading import Videos
-from mma82cli.taxonomy import load_taxonomy
+from mma82cli.metrics.diagnosis import BORDERS, ERRORS
 
 NAMES = dict(zip(ERRORS, ["Double Detection", "Wrong Label", "Localization", "Confusion", "Background"], strict=True))
 CASES = [  # detections, figures, borders, tIoUs
@@ -21,34 +17,25 @@ CASES = [  # detections, figures, borders, tIoUs
 
 
 @pytest.mark.parametrize(("detections", "expected", "borders", "tious"), CASES)
-def test_every_figure(shared, jsonl, detections, expected, borders, tious):
+def test_every_figure(run, shared, detections, expected, borders, tious):
     folder = shared / "goldens" / "detection"
     if not (folder / f"{expected}_expected.json").exists():
         pytest.skip(f"no {expected} among the reference data")
     want = json.loads((folder / f"{expected}_expected.json").read_text())
-    taxonomy = load_taxonomy(str(folder / f"{detections}_taxonomy.json"))
-    videos = Videos(taxonomy)
-    for i, record in enumerate(jsonl(folder / f"{detections}.jsonl")):
-        videos.add(record, str(i))
-    truth, predictions, durations = videos.columns()
     borders = borders or next(
         n for n in ("thumos", "activitynet") if BORDERS[n]["coverage"][0] == want["buckets"]["coverage"]["borders"][1]
     )
-    truth, axes = sort_into_buckets(truth, durations, BORDERS[borders])
-    lines = Diagnosis(truth, predictions, axes, np.array(parse_tious(tious))).lines()
+    taxonomy = folder / f"{detections}_taxonomy.json"
+    options = ["--taxonomy", taxonomy, "--borders", borders, "--tiou", tious]
+    lines = run("diagnose", *options, folder / f"{detections}.jsonl").records
     got = {(x["analysis"], x["axis"], x["bucket"], x["error"], x["tiou"]): x for x in lines}
     checked = 0
 
     def equal(value, *key, axis=None, bucket=None, error=None, tiou="avg"):
         nonlocal checked
         if value == value:
-            assert got[(*key, axis, bucket, error, tiou)]["value"] == pytest.approx(value, abs=1e-9), (
-                key,
-                axis,
-                bucket,
-                error,
-                tiou,
-            )
+            place = (*key, axis, bucket, error, tiou)
+            assert got[place]["value"] == pytest.approx(value, abs=1e-9), place
             checked += 1
 
     equal(want["sensitivity"]["base_average_mAP_N"], "base")

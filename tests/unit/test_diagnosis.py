@@ -6,26 +6,24 @@ from bench.plain_diagnosis import PlainDiagnosis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mma82cli.detections import Detections
 from mma82cli.metrics import diagnosis_matching
 from mma82cli.metrics.diagnosis import BORDERS, ERRORS, Diagnosis, sort_into_buckets
-from mma82cli.metrics.diagnosis_reading import Videos
 from mma82cli.records import DataError
+from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
 
 LABELS = Taxonomy("letters", ["a", "b", "c", "d"], aliases=[[]] * 4)
 
 
 def diagnosis(records, tious=(0.5,), borders="mma82"):
-    videos = Videos(LABELS)
+    videos = Detections(Pipe("diagnose"), LABELS)
     for i, record in enumerate(records):
-        videos.add(record, f"file:{i + 1}")
-    truth, predictions, durations = videos.columns()
-    return Diagnosis(*_usable(truth, durations, borders, predictions), np.array(tious))
-
-
-def _usable(truth, durations, borders, predictions):
-    truth, axes = sort_into_buckets(truth, durations, BORDERS[borders])
-    return truth, predictions, axes
+        videos.add(Line(record, "file", i + 1))
+    order = videos.order()
+    durations = np.array([record.get("duration") for record in records], float)[order]
+    truth, axes = sort_into_buckets(videos.truth.spans(order), durations, BORDERS[borders])
+    return Diagnosis(truth, videos.found.spans(order), axes, np.array(tious))
 
 
 def figures(records, **options):
