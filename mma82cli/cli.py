@@ -64,18 +64,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
-    except (DataError, WrongUsage, OSError) as error:
-        if "--debug" in arguments:
-            raise
-        name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
-        print(f"{name}: {_one_line(error)}", file=sys.stderr)
-        return 2 if isinstance(error, WrongUsage) else 1
     except Exception as error:
         if "--debug" in arguments:
             raise
         name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
-        print(f"{name}: {_unforeseen(error)}", file=sys.stderr)
-        return 1
+        print(f"{name}: {_in_words(error)}", file=sys.stderr)
+        return 2 if isinstance(error, WrongUsage) else 1
 
 
 def _run(arguments: list[str]) -> int:
@@ -117,7 +111,9 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _unforeseen(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
+    if isinstance(error, (DataError, WrongUsage, OSError)):
+        return _one_line(error)
     if isinstance(error, MemoryError):
         return "out of memory; give fewer or smaller records at once (--debug shows where)"
     return f"{FAULT}: {type(error).__name__}: {_one_line(error)[:300]} (--debug shows where; please report it)"

@@ -39,7 +39,14 @@ class Counting:
 
 @dataclass
 class Counted:
-    """Clips counted. `lines` are counts met on the way, `missing` ids of the truth that have no prediction."""
+    """Clips counted.
+
+    outcomes          what became of each clip, where that is kept
+    prints            (N,) fingerprints of the clips' ids
+    other_taxonomies  named by records, and not ours
+    scored            ids of the truth that were met
+    lines             lines of `score --counts` met on the way
+    """
 
     tally: Tally
     outcomes: Outcomes | None

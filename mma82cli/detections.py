@@ -6,7 +6,7 @@ The columns are in the order of ids and, within a video, of the record: the orde
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from mma82cli.detection import suppress
 from mma82cli.metrics.detection import Spans
-from mma82cli.records import MISSING, DataError, is_number, record_id, run_of, show, wrong
+from mma82cli.records import MISSING, DataError, group_of, is_number, record_id, run_of, show, wrong
 from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
 
@@ -171,15 +171,6 @@ class Detections:
     def order(self) -> list[int]:
         """The videos in the order of their ids."""
         return sorted(range(len(self.keys)), key=self.keys.__getitem__)
-
-
-def group_of(record: dict, by: Iterable[str]) -> tuple:
-    """The record's values of the fields `by`. Raises DataError."""
-    values = tuple(record.get(field) for field in by)
-    for field, value in zip(by, values, strict=True):
-        if value is not None and type(value) not in (str, int, float):
-            raise wrong(field, value, "a string or a number to group by")
-    return values
 
 
 def load_truth(path: str, taxonomy: Taxonomy, say: Callable[[str], None] = lambda message: None) -> dict[str, dict]:

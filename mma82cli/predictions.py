@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from mma82cli.fingerprints import Seen
-from mma82cli.records import MISSING, DataError, is_number, record_id, run_of, show, wrong
+from mma82cli.records import MISSING, DataError, group_of, is_number, record_id, run_of, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
 
@@ -100,7 +100,7 @@ class Predictions:
                 label = label_ids[label]
                 pack_into(rows.scores, offset, *record["scores"])
                 if self.by:
-                    rows.groups.append(self._group(record))
+                    rows.groups.append(group_of(record, self.by))
             except _TROUBLE:
                 if not self._add_slowly(rows, raw, file, number, base + number):
                     continue
@@ -131,7 +131,7 @@ class Predictions:
                 return False
             label = self.taxonomy.id(record.get(self.target, MISSING), self.target)
             scores = self.check(record)
-            name, group = record_id(record, self.taxonomy.id), self._group(record)
+            name, group = record_id(record, self.taxonomy.id), group_of(record, self.by)
             if self.also is not None:
                 self.also.add(Line(whole, file, number))
         except DataError as error:
@@ -146,13 +146,6 @@ class Predictions:
         if self.by:
             rows.groups.append(group)
         return True
-
-    def _group(self, record: dict) -> tuple:
-        values = tuple(record.get(field) for field in self.by)
-        for field, value in zip(self.by, values, strict=True):
-            if value is not None and type(value) not in (str, int, float):
-                raise wrong(field, value, "a string or a number to group by")
-        return values
 
     def _joined(self, record: dict) -> dict:
         if self.truth is None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterable
 
 MISSING = object()
+SPLITS = ("train", "val", "test")
 
 
 class DataError(Exception):
@@ -113,6 +116,27 @@ def record_id(record: dict, labels=None) -> str:
         return name
     label = labels(record["label"]) if labels else record["label"]
     return f"{name}#{label}"
+
+
+def video_path(record: dict, root: str) -> str:
+    """The path of the record's `video`, which is relative to the folder `root`. Raises DataError where it has none."""
+    name = text(record, "video")
+    return name if root == "." else os.path.join(root, name)
+
+
+def warnings_of(record: dict) -> list:
+    """The `warnings` of a record as a list, whatever an earlier tool has put there."""
+    said = record.get("warnings")
+    return said if isinstance(said, list) else [said] if said else []
+
+
+def group_of(record: dict, by: Iterable[str]) -> tuple:
+    """The record's values of the fields `by`. Raises DataError."""
+    values = tuple(record.get(field) for field in by)
+    for field, value in zip(by, values, strict=True):
+        if value is not None and type(value) not in (str, int, float):
+            raise wrong(field, value, "a string or a number to group by")
+    return values
 
 
 def run_of(record: dict, by) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import orjson
 
-from mma82cli.records import DataError, WrongUsage, show
+from mma82cli.records import DataError, WrongUsage, show, video_path, warnings_of
 from mma82cli.stream import WRITE
 from mma82cli.video import Reader
 from mma82cli.video.writer import Clip, to_clip_time, write_clip
@@ -61,7 +61,7 @@ class ClipFiles:
         late = record["end"] - clip.times[-1]
         if late * clip.fps > LATE:
             said = f"the file's last frame is at {clip.times[-1]:g} s; the clip was to end at {record['end']:g} s"
-            made["warnings"] = [*made.get("warnings", []), said]
+            made["warnings"] = [*warnings_of(made), said]
         return made | {"cut_from": origin}
 
     def _name(self, record: dict) -> PurePosixPath:
@@ -78,8 +78,7 @@ class ClipFiles:
         if known and path.is_file():
             self.kept += 1
             return Clip(known["fps"], known["width"], known["height"], known["times"])
-        source = origin["video"] if self.root == "." else os.path.join(self.root, origin["video"])
-        clip = write_clip(self._reader.open(source), origin["start"], origin["end"], path)
+        clip = write_clip(self._reader.open(video_path(origin, self.root)), origin["start"], origin["end"], path)
         self._known[name] = {"file": name, "cut_from": origin, **clip._asdict()}
         os.write(self._list, orjson.dumps(self._known[name], option=WRITE))
         self.written += 1

@@ -20,10 +20,9 @@ from mma82cli.commands.emotion_tree import (
 )  # fmt: skip
 from mma82cli.commands.options import Seed, TaxonomyName, command
 from mma82cli.commands.report import FormatOption, write_report
-from mma82cli.records import DataError, wrong
+from mma82cli.records import SPLITS, DataError, wrong
 
 Classes = Literal["7", "8"]
-SPLITS = ("train", "val", "test")
 
 EXAMPLE = """
 mma82 emotion-mlp clips.jsonl | mma82 tabulate --rows actions,run --columns metric --as here --beside paper=table8

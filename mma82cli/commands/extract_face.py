@@ -25,28 +25,24 @@ def run(pipe, frames: Frames = 8, root: Root = ".") -> None:
     spread; nothing is searched for. Where no head is seen `face` is null, and a warning says so. deepface fetches its weights
     when it is first used. `fuse` takes what comes out, and any other model's `face` too."""
     quiet_decoders()
-    import os
     from functools import cache
 
     from mma82cli.face.look import DeepFace, look
-    from mma82cli.records import DataError, optional_span, text
+    from mma82cli.records import DataError, optional_span, video_path, warnings_of
     from mma82cli.video import Reader
 
     reader, model, without = Reader(), cache(DeepFace), 0
     for line in pipe.progress(pipe.lines(), total=pipe.total(), unit="clip"):
         record = line.record
         try:
-            path = os.path.join(root, text(record, "video")) if root != "." else text(record, "video")
-            span = optional_span(record)
-            face = look(record, path, span, model, reader, frames)
+            face = look(record, video_path(record, root), optional_span(record), model, reader, frames)
         except DataError as error:
             pipe.reject(line, error)
             continue
         added: dict = {"face": face}
         if face is None:
             without += 1
-            said = record.get("warnings")
-            added["warnings"] = (said if isinstance(said, list) else [said] if said else []) + ["no face is seen"]
+            added["warnings"] = [*warnings_of(record), "no face is seen"]
         pipe.write({**record, **added})
         pipe.out.flush()
     if without:

@@ -91,7 +91,7 @@ def _extract(pipe, settings, jobs: int, root: str, part, resume: str | None) -> 
                 else:
                     pipe.write(record)
                     pipe.out.flush()
-                _tell(pipe, line, record, said)
+                _tell(pipe, line, result, said)
                 frames += record["num_frames"]
                 bar.update()
                 if not bar.disable:
@@ -111,10 +111,9 @@ def _watch(pipe, settings) -> None:
         try:
             clip = _clip(line.record, ".")
             for fields in live(clip.path, extract, clip.box):
-                record = _enriched(line.record, fields)
-                pipe.write(record)
+                pipe.write(_enriched(line.record, fields))
                 pipe.out.flush()
-                _tell(pipe, line, record, said)
+                _tell(pipe, line, fields, said)
         except DataError as error:
             pipe.reject(line, error)
 
@@ -159,12 +158,10 @@ def _asked(pipe, root, part, kept, passed):
 
 
 def _clip(record: dict, root: str):
-    import os
-
     from mma82cli.pose.task import Clip
-    from mma82cli.records import is_number, optional_span, text, wrong
+    from mma82cli.records import is_number, optional_span, video_path, wrong
 
-    path = os.path.join(root, text(record, "video")) if root != "." else text(record, "video")
+    path = video_path(record, root)
     start, end = optional_span(record)
     box = record.get("box")
     if box is not None:
@@ -182,11 +179,11 @@ def _enriched(record: dict, fields: dict) -> dict:
     return {**record, **fields}
 
 
-def _tell(pipe, line, record, said) -> None:
-    """What a person should know of a clip, in one line; a box that is missing is told of once."""
-    told = [w for w in record.get("warnings", []) if not w.startswith("no person in") and "filled" not in w]
+def _tell(pipe, line, fields: dict, said: set[str]) -> None:
+    """What a person should know of how a clip was extracted, in one line; a box that is missing is told of once."""
+    told = [w for w in fields.get("warnings", []) if not w.startswith("no person in") and "filled" not in w]
     once = [w for w in told if w.startswith("no 'box'")]
     told = [w + " (said once)" if w in once else w for w in told if w not in said]
     said.update(once)
     if told:
-        pipe.note(f"{line.file}:{line.number}: {record['video']}: {'; '.join(told)}")
+        pipe.note(f"{line.file}:{line.number}: {line.record['video']}: {'; '.join(told)}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from mma82cli.commands.options import Seed, Target, TaxonomyName, command
-from mma82cli.records import DataError, WrongUsage
+from mma82cli.records import DataError, WrongUsage, warnings_of
 
 Method = Literal["weights", "mlp", "mean"]
 
@@ -153,7 +153,6 @@ def _write(pipe, join, joined, scores) -> None:
     for clip, row, there in zip(clips, scores.astype(np.float32), present, strict=True):
         record = merged(clip)
         if not there.any():
-            said = record.get("warnings")
-            record["warnings"] = (said if isinstance(said, list) else [said] if said else []) + ["no stream knows the clip"]
+            record["warnings"] = [*warnings_of(record), "no stream knows the clip"]
             row = np.full_like(row, 1 / len(row))
         pipe.write(record | {"scores": row, "taxonomy": join.taxonomy.name})

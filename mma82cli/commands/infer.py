@@ -165,10 +165,11 @@ class _Stream:
                 self.pipe.reject(line, answer)
 
     def _enriched(self, record: dict, answer: dict) -> dict:
+        from mma82cli.records import warnings_of
+
         record = {key: value for key, value in record.items() if key not in self.stale}
         if "warnings" in answer:
-            said = record.get("warnings")
-            answer["warnings"] = (said if isinstance(said, list) else [said] if said else []) + answer["warnings"]
+            answer["warnings"] = [*warnings_of(record), *answer["warnings"]]
         if self.topk and "scores" in answer:
             scores = answer.pop("scores")
             best = (-scores).argsort(kind="stable")[: self.topk].tolist()

@@ -125,7 +125,7 @@ def _read(pipe, clips, check: bool = False, counted: bool = True):
     """Counts every record. Yields each with, for `check`, its split; else (its line, a field that it has of those that will
     be added, or None)."""
     from mma82cli.protocol.published import ADDED, is_header
-    from mma82cli.records import DataError, wrong
+    from mma82cli.records import SPLITS, DataError, wrong
     from mma82cli.stream import BOM, Line, parse
 
     for file, number, raw in pipe.progress(pipe.input()):
@@ -138,7 +138,7 @@ def _read(pipe, clips, check: bool = False, counted: bool = True):
             continue
         try:
             split = record.get("split")
-            if check and split not in ("train", "val", "test"):
+            if check and split not in SPLITS:
                 raise wrong("split", split, "train, val or test")
             clips.add(record, f"{file}:{number}", counted)
         except DataError as error:

@@ -96,13 +96,13 @@ def _recipe(wanted: Wanted):
 
 def _read(pipe, data):
     """The train and val records of the stream, in `data`; or what was kept of them."""
-    from mma82cli.records import DataError, wrong
+    from mma82cli.records import SPLITS, DataError, wrong
 
     known = data.recall(pipe.files or ["-"])
     for line in () if known else pipe.progress(pipe.lines()):
         try:
             split = line.record.get("split")
-            if split not in ("train", "val", "test"):
+            if split not in SPLITS:
                 raise wrong("split", split, "train, val or test (`mma82 make-splits` adds it)")
             if split != "test":
                 data.add(line.record, split)

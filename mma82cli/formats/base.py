@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from mma82cli.records import DataError, is_number, record_id, show, span, text, wrong
+from mma82cli.stream import BOM
 from mma82cli.taxonomy import Taxonomy
 
 SPLITS = {
@@ -97,8 +98,8 @@ class FileError(DataError):
 
 def text_of(raw: bytes, number: int) -> str:
     """A line without its end, and the first without its BOM. Raises DataError on bad UTF-8."""
-    if number == 1 and raw.startswith(b"\xef\xbb\xbf"):
-        raw = raw[3:]
+    if number == 1 and raw.startswith(BOM):
+        raw = raw[len(BOM) :]
     try:
         return raw.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as bad:
@@ -107,10 +108,8 @@ def text_of(raw: bytes, number: int) -> str:
 
 def json_of(data: bytes, what: str):
     """The value of a whole JSON file. Raises DataError with line and column."""
-    if data.startswith(b"\xef\xbb\xbf"):
-        data = data[3:]
     try:
-        return orjson.loads(data)
+        return orjson.loads(data.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
         reason = error.msg.split(": line")[0]
         raise FileError(f"broken JSON ({reason}); expected {what}", error.lineno, error.colno) from None

@@ -15,6 +15,7 @@ import orjson
 
 from mma82cli.formats import base
 from mma82cli.records import DataError, WrongUsage, is_number, show, span, wrong
+from mma82cli.stream import BOM
 
 SEGMENTS = "videoSegmentTool"
 WHAT = "a LabelU export (an array of items with 'result' and 'fileName')"
@@ -93,7 +94,7 @@ class Reader(base.Reader):
 
 def _items(data: bytes):
     """(place, item): of an array, of the one object, or of JSON Lines."""
-    lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
+    lines = data.removeprefix(BOM).splitlines()
     try:
         whole = base.json_of(data, WHAT)
     except DataError:

@@ -6,8 +6,6 @@ import re
 
 from mma82cli.records import MISSING, DataError, WrongUsage, show, text, wrong
 
-SPLITS = ("train", "val", "test")
-
 
 class Index:
     """Values in order of first appearance: `index[value]` is a value's number."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mma82cli.protocol.counting import SPLITS, Grouping, Index
+from mma82cli.protocol.counting import Grouping, Index
 from mma82cli.protocol.published import is_header
-from mma82cli.records import DataError, WrongUsage, text, wrong
+from mma82cli.records import SPLITS, DataError, WrongUsage, text, wrong
 from mma82cli.stream import Input, parse
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mma82cli.protocol.counting import SPLITS, Clips
-from mma82cli.records import DataError, WrongUsage, show
+from mma82cli.protocol.counting import Clips
+from mma82cli.records import SPLITS, DataError, WrongUsage, show
 
 SHOWN = 8  # classes that a note names
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
+from mma82cli.records import SPLITS
 
 
 def divergence(p: np.ndarray, q: np.ndarray) -> float | None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 
-SPLITS = ("train", "val", "test")
 RATIO, DOMAIN = 40.0, 2.5  # R and D: what a deviation costs beside the classes' chi-square
 MISSING = 20.0  # what a class in one more split may cost; a ratio is not ruined for a class of three clips
 SCALE = 4096.0

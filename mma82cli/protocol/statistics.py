@@ -10,8 +10,7 @@ from array import array
 from collections.abc import Iterator
 
 from mma82cli import share
-from mma82cli.protocol.counting import SPLITS
-from mma82cli.records import DataError, is_number, span, text, wrong
+from mma82cli.records import SPLITS, DataError, is_number, span, text, wrong
 from mma82cli.taxonomy import Taxonomy
 
 EDGES = [round(0.1 * 2 ** (i / 4), 4) for i in range(41)]  # seconds, four bins an octave from 0.1 to 102.4

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mma82cli.records import SPLITS
 from mma82cli.tables import NONE, Table, Title, count, decimal, percent
 
 OVERVIEW = {
@@ -35,7 +36,7 @@ def _overview(rows: list[dict]) -> Table:
 
 def _domains(rows: list[dict]) -> Table:
     """Tables II and V: a row a domain, a heading a split."""
-    splits = [s for s in ("train", "val", "test") if any(row["split"] == s for row in rows)]
+    splits = [s for s in SPLITS if any(row["split"] == s for row in rows)]
     counted = [name for name in ("clips", "videos", "segments") if any(row[name] for row in rows)]
     header: list[Title] = ["Domain"]
     body = []

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mma82cli.records import MISSING, DataError, WrongUsage, is_number, show
+from mma82cli.records import MISSING, SPLITS, DataError, WrongUsage, is_number, show
 from mma82cli.taxonomy import Taxonomy
 
-SPLITS = ("train", "val", "test")
 TEXTS = ("id", "video", "subject", "domain", "annotator", "emotion", "layout", "instance")
 ABOVE_ZERO = ("fps", "duration")
 COUNTS = ("width", "height", "num_frames")

@@ -116,9 +116,10 @@ def test_files_are_not_written_twice(run, film, tmp_path):
 
 
 def test_a_file_that_ends_early_is_told_in_its_record(run, film, tmp_path):
-    late = [{**segments()[0], "start": 11.0, "end": 14.0, "duration": 15}]
-    got = run("cut", "--root", film, "--write", tmp_path, stdin=late).records[0]
-    assert got["num_frames"] == 10 and "last frame is at 11.9 s" in got["warnings"][0]
+    late = {**segments()[0], "start": 11.0, "end": 14.0, "duration": 15}
+    for i, (before, kept) in enumerate([({}, []), ({"warnings": "odd"}, ["odd"]), ({"warnings": None}, [])]):
+        got = run("cut", "--root", film, "--write", tmp_path / str(i), stdin=[late | before]).records[0]
+        assert got["num_frames"] == 10 and got["warnings"][:-1] == kept and "last frame is at 11.9 s" in got["warnings"][-1]
 
 
 @pytest.mark.parametrize(

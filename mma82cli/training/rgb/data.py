@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from mma82cli.records import DataError, optional_span, text, wrong
+from mma82cli.records import DataError, optional_span, video_path, wrong
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Clip, Frames
@@ -25,10 +25,9 @@ class Labelled(NamedTuple):
 
 def clip_of(record: dict, root: str) -> Clip:
     """The clip that a record means. Raises DataError where its file is missing."""
-    name = text(record, "video")
-    path = os.path.join(root, name) if root != "." else name
+    path = video_path(record, root)
     if not os.path.isfile(path):
-        raise wrong("video", name, f"a file; there is no {path} (--root)")
+        raise wrong("video", record["video"], f"a file; there is no {path} (--root)")
     return Clip(path, *optional_span(record))
 
 
