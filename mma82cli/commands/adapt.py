@@ -6,22 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.checkpoint import load_checkpoint
-from mma82cli.commands.options import Seed, Target, command
+from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint
+from mma82cli.commands.options import LayoutFile, Seed, Target, command
 from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Mode = Literal["head", "full", "prototype"]
 
-Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
 ModeOption = Annotated[Mode, typer.Option("--mode", help="what is fitted: the last layer, every layer, or class means")]
 Pull = Annotated[float, typer.Option("--pull", metavar="X", min=1e-6, help="head: how firmly to keep to the checkpoint's")]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="full: steps of training a run")]
 LearningRate = Annotated[float, typer.Option("--lr", metavar="X", min=0, help="full: the first learning rate")]
-Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 Features = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep the clips' features here")]
-RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
-TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
-LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 
 EXAMPLE = """
 mma82 make-splits --protocol few-shot --source laboratory --target street --shots 5 skeletons.jsonl > few.jsonl

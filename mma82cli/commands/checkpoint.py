@@ -1,6 +1,15 @@
-"""A checkpoint with what it says of itself, for commands that use one."""
+"""A checkpoint with what it says of itself, for commands that use one, and the options that such commands share."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
+RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
+TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
+Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 
 
 def load_checkpoint(path: str, recipe, taxonomy, changes: dict):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import TaxonomyName, command
+from mma82cli.commands.options import Split, TaxonomyName, command
 from mma82cli.records import DataError, number
 
 BordersRule = Literal["mma82", "thumos", "activitynet"]
@@ -37,7 +37,6 @@ than its video or does not end after its start is left out; such a prediction is
 
 Tious = Annotated[str, typer.Option("--tiou", metavar="LO:HI:STEP|T,T", help="thresholds")]
 Borders = Annotated[BordersRule, typer.Option("--borders", help="of the buckets XS to XL")]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
 Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, help="draw the figures here")]
 
 

@@ -6,26 +6,20 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.checkpoint import load_checkpoint
-from mma82cli.commands.options import Cache, Root, command, quiet_decoders, torchrun_place
+from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint
+from mma82cli.commands.options import Cache, LayoutFile, Root, Split, command, quiet_decoders, torchrun_place
 from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Sampling = Literal["recipe", "mmaction2", "pyskl"]
 
-Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=0, help="records at once; 0: 1 on a CPU, else 16")]
 TopK = Annotated[int, typer.Option("--topk", metavar="K", min=0, help="the K best labels in place of scores; 0: scores")]
 KeepKeypoints = Annotated[bool, typer.Option("--keep-keypoints", help="leave the joints in the records")]
-RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
-TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
-LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 SamplingOption = Annotated[Sampling, typer.Option("--sampling", help="whose random numbers choose the test frames")]
 Average = Annotated[
     list[str], typer.Option("--average", metavar="CKPT", show_default=False, help="average with this one; may be repeated")
 ]
 Export = Annotated[str, typer.Option("--export", metavar="FILE", show_default=False, help="write the network as ONNX instead")]
-Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 Raw = Annotated[bool, typer.Option("--raw", help="of a detector: predictions as they are before suppression")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, Target, TaxonomyName, command, one_of
+from mma82cli.commands.options import Seed, Split, Target, TaxonomyName, command, one_of
 from mma82cli.commands.report import FormatOption, write_reports
 from mma82cli.metrics import METRICS
 from mma82cli.records import WrongUsage
@@ -48,7 +48,6 @@ them out first. Level avg is the mean of both. --truth takes videos with `segmen
 
 Metrics = Annotated[list[Metric], typer.Option("--metric", show_default=False, help="repeat for several; none: all")]
 LevelOption = Annotated[Level, typer.Option("--level", help="actions, their body groups")]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
 By = Annotated[list[str], typer.Option("--by", metavar="FIELD", show_default=False, help="a result for each value")]
 Labels = Annotated[LabelRule, typer.Option("--labels", help="labels that mca and macro-f1 average over")]
 Body = Annotated[BodyRule, typer.Option("--body", help="how actions score their body group")]

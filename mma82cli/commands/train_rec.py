@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Cache, Root, Seed, Target, TaxonomyName, command
+from mma82cli.commands.options import Cache, LayoutFile, Root, Seed, Target, TaxonomyName, command
 from mma82cli.commands.training import (
     Deterministic,
     DeviceOption,
@@ -20,7 +20,6 @@ from mma82cli.commands.training import (
 )
 
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", help="posec3d, stgcn, gc-tsm, gc-tsm-tiny, …, or TOML")]
-LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
 
 EXAMPLE = """
 mma82 train-rec --out run --recipe posec3d-tiny skeletons.jsonl > log.jsonl
