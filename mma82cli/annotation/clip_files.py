@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path, PurePosixPath
 
 import orjson
 
-from mma82cli.records import DataError, WrongUsage, show, video_path, warnings_of
+from mma82cli.appending import Appended
+from mma82cli.records import DataError, show, video_path, warnings_of
 from mma82cli.stream import WRITE
 from mma82cli.video import Reader
 from mma82cli.video.writer import Clip, to_clip_time, write_clip
@@ -29,24 +28,14 @@ class ClipFiles:
         self.written = self.kept = 0
         self._reader = Reader()
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / LIST
-        self._list = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            fcntl.flock(self._list, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise WrongUsage(f"{path}: another run is writing to it") from None
+        self._list = Appended(self.folder / LIST)
         self._known: dict[str, dict] = {}
-        whole = 0
-        for number, raw in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-            if not raw.endswith(b"\n"):
-                os.ftruncate(self._list, whole)  # torn: its clip is written again
-                break
-            whole += len(raw)
+        for place, raw in self._list.lines():  # the clip of a torn line is written again
             try:
                 entry = orjson.loads(raw)
                 self._known[entry["file"]] = entry
             except (orjson.JSONDecodeError, KeyError, TypeError):
-                raise DataError(f"{path}:{number}: not a line of the list of an earlier run") from None
+                raise DataError(f"{place}: not a line of the list of an earlier run") from None
 
     def __call__(self, record: dict) -> dict:
         """The record of a clip or window by reference, as one of a file. Raises DataError."""
@@ -80,7 +69,7 @@ class ClipFiles:
             return Clip(known["fps"], known["width"], known["height"], known["times"])
         clip = write_clip(self._reader.open(video_path(origin, self.root)), origin["start"], origin["end"], path)
         self._known[name] = {"file": name, "cut_from": origin, **clip._asdict()}
-        os.write(self._list, orjson.dumps(self._known[name], option=WRITE))
+        self._list.append(orjson.dumps(self._known[name], option=WRITE))
         self.written += 1
         return clip
 

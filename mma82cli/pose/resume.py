@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections import Counter
 from hashlib import blake2b
 
 import orjson
 
+from mma82cli.appending import Appended
 from mma82cli.records import DataError, WrongUsage, record_id, show
 from mma82cli.stream import WRITE
 
@@ -28,22 +27,8 @@ class ResumeFile:
     def __init__(self, path: str, made: dict[str, str]):
         if path.endswith(".gz"):
             raise WrongUsage(f"--resume {path}: a compressed file can't be appended to; expected plain JSON Lines")
-        self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise WrongUsage(f"--resume {path}: another run is writing to it") from None
-        self._done: Counter = Counter()
-        whole = 0
-        with open(path, "rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if not raw.endswith(b"\n"):
-                    break
-                self._done[self._key(raw, f"{path}:{number}", made)] += 1
-                whole += len(raw)
-        if whole < os.fstat(self._file).st_size:
-            os.ftruncate(self._file, whole)
+        self._file = Appended(path, f"--resume {path}")
+        self._done = Counter(self._key(raw, place, made) for place, raw in self._file.lines())
 
     @staticmethod
     def _key(raw: bytes, place: str, made: dict[str, str]) -> bytes:
@@ -66,11 +51,5 @@ class ResumeFile:
         return True
 
     def append(self, record: dict) -> None:
-        """One record as one line, in one write. Raises OSError where there is no room."""
-        line = memoryview(orjson.dumps(record, option=WRITE))
-        try:
-            while line:
-                line = line[os.write(self._file, line) :]
-        except OSError as error:
-            error.filename = self._path
-            raise
+        """One record as one line. Raises OSError where there is no room."""
+        self._file.append(orjson.dumps(record, option=WRITE))
