@@ -29,16 +29,17 @@ class Film:
     def look(self, source, stride: int) -> None:
         """Finds when the frames are. Raises DataError where the file can't be read, or segments lie behind its end."""
         stamps = source.stamps(self.clip)
-        fit(self.segments, float(stamps[-1]) - self.clip.start + _gap(stamps))
+        fit(self.segments, float(stamps[-1]) - self.clip.start + step_of(stamps))
         self.frames, self.times = len(stamps), stamps[::stride] - self.clip.start
 
     @property
     def step(self) -> float:
         """Seconds from one moment to the next."""
-        return _gap(self.times)
+        return step_of(self.times)
 
 
-def _gap(times: np.ndarray) -> float:
+def step_of(times: np.ndarray) -> float:
+    """Seconds from one of the `times` (N,) to the next, as a rule."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 

@@ -16,6 +16,7 @@ from mma82cli.detection.proposals import Proposals
 from mma82cli.models.adatad import AdaTAD, level_masks
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import cut
+from mma82cli.training.detection.films import step_of
 from mma82cli.training.detection.packing import pack
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import middle
@@ -93,7 +94,7 @@ class Detector:
         decoded = proposals.decode(levels, level_masks(packed.mask, len(levels)))
         return [
             proposals.in_seconds(
-                proposals.best(segments, scores, recipe.least_score, recipe.proposals), window.times, _step(window.times), 0.0
+                proposals.best(segments, scores, recipe.least_score, recipe.proposals), window.times, step_of(window.times)
             )
             for window, (segments, scores) in zip(batch, decoded, strict=True)
         ]
@@ -107,7 +108,7 @@ class Detector:
         """A film's proposals, cut at its end, ranked, and (unless raw) suppressed. Boundaries are in single precision, as
         `mma82 suppress` has them."""
         recipe, found = self.recipe, _ranked(Proposals.joined(held), self.recipe.proposals)
-        end = times[-1] + _step(times)
+        end = times[-1] + step_of(times)
         segments = found.segments.clip(0.0, end).astype(np.float32)
         kept = segments[:, 1] > segments[:, 0]
         found = Proposals(segments[kept], found.scores[kept], found.labels[kept])
@@ -129,11 +130,6 @@ def _ranked(found: Proposals, most: int) -> Proposals:
     """The `most` best, best first; equal scores as they came."""
     order = np.argsort(-found.scores, kind="stable")[:most]
     return Proposals(found.segments[order], found.scores[order], found.labels[order])
-
-
-def _step(times: np.ndarray) -> float:
-    """Seconds from one moment to the next."""
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
 def _ahead(items: Iterator, pool: ThreadPoolExecutor, depth: int) -> Iterator:
