@@ -73,13 +73,20 @@ def load_json(kind: str, name: str, build: Callable):
         raise DataError(f"{path}: {error}") from None
 
 
-def load_toml(path: Path) -> dict:
-    """The contents of a TOML file. Raises DataError naming the file."""
+def parse_toml(text: str) -> dict:
+    """The contents of TOML. Raises ValueError."""
     try:
         import tomllib
     except ImportError:  # Python 3.10
         import tomli as tomllib
+    return tomllib.loads(text)
+
+
+def load_toml(path: Path) -> dict:
+    """The contents of a TOML file. Raises DataError naming the file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
         raise DataError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not TOML: {error}") from None

@@ -17,11 +17,6 @@ from mma82cli import share
 from mma82cli.records import DataError, WrongUsage, show
 from mma82cli.training.families import FAMILIES
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib
-
 MANY = 1 << 30
 Same = TypeVar("Same", bound="Recipe")
 
@@ -117,21 +112,15 @@ def load_recipe(name: str = "posec3d", overrides=()) -> Recipe:
         path, data = Path(name), {"model": name}
     else:
         path = share.find("recipes", name, ".toml")
-        data = _read(path)
+        try:
+            data = share.load_toml(path)
+        except DataError as error:
+            raise WrongUsage(str(error)) from None
     try:
         for override in overrides:
             data |= _override(override)
         return _made(data)
     except WrongUsage as error:
-        raise WrongUsage(f"{path}: {error}") from None
-
-
-def _read(path: Path) -> dict:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise WrongUsage(f"{path}: not TOML: {error}") from None
-    except (OSError, ValueError) as error:
         raise WrongUsage(f"{path}: {error}") from None
 
 
@@ -159,8 +148,8 @@ def _override(text: str) -> dict:
     if not equals:
         raise WrongUsage(f"--set is {show(text)}; expected KEY=VALUE")
     try:
-        return {key: tomllib.loads(f"value = {value}")["value"]}
-    except tomllib.TOMLDecodeError:
+        return {key: share.parse_toml(f"value = {value}")["value"]}
+    except ValueError:
         return {key: value}
 
 
