@@ -96,17 +96,27 @@ def write(path: Path, records) -> Path:
     return path
 
 
+def leave(names: set[str]) -> None:
+    """Takes all other networks, and what is made of them, out of the tables above."""
+    for task in TASKS:
+        EPOCHS[task] = {name: epochs for name, epochs in EPOCHS[task].items() if name in names}
+        FUSIONS[task] = {name: parts for name, parts in FUSIONS[task].items() if names.issuperset(parts)}
+        COMPARED[task] = [pair for pair in COMPARED[task] if {*EPOCHS[task], *FUSIONS[task]}.issuperset(pair)]
+
+
 def make(task: str, folder: Path, seed: int, scale: float) -> None:
     """Clips as videos, as joints, and (signs) as joints with fingertips, all split alike."""
     labels, clips, people, domains = TASKS[task]
     plan = ("--labels", labels, "--clips", round(clips * scale), "--subjects", max(12, round(people * scale)),
             "--domains", domains, "--seed", seed, "--jobs", 5)  # fmt: skip
     protocol = ("--protocol", "zero-shot", "--source", "laboratory") if task == "domains" else ()
-    for kind, more in (("video", ("--videos", folder / "videos")), ("skeleton", ())):
+    films = any(NETWORKS[name][2] == "video" for name in EPOCHS[task])
+    kinds = {"video": ("--videos", folder / "videos"), "skeleton": ()} if films else {"skeleton": ()}
+    for kind, more in kinds.items():
         made = mma82("synth", "-q", "--kind", kind, *plan, *more)
         mma82("make-splits", "-q", "--seed", seed, *protocol, stdin=made, out=folder / f"{kind}.jsonl")
-    same = [[(r["id"], r["label"], r["split"]) for r in lines(folder / f"{kind}.jsonl")] for kind in ("video", "skeleton")]
-    assert same[0] == same[1]
+    same = [[(r["id"], r["label"], r["split"]) for r in lines(folder / f"{kind}.jsonl")] for kind in kinds]
+    assert same[0] == same[-1]
     if task == "signs":
         from fingertips import LAYOUT, with_fingertips
 
@@ -229,6 +239,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dir", type=Path)
     parser.add_argument("tasks", nargs="*", default=list(TASKS))
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="these alone, with commas between")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
@@ -236,6 +247,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of every network, for a try")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of clips and people, for a try")
     args = parser.parse_args()
+    leave(set(args.networks.split(",")))
     begin = time.time()
 
     def say(text: str) -> None:
