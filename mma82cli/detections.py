@@ -106,7 +106,7 @@ class Detections:
         self.groups: list[tuple] = []
         self.other_taxonomies: set[str] = set()  # named by records, and not ours
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
-        self.strangers = 0  # videos that the truth does not have
+        self.strangers: list[str] = []  # videos that the truth does not have
         self._places: dict[tuple[str, str], tuple[str, int | str]] = {}
         self._scored: set[str] = set()
 
@@ -154,7 +154,7 @@ class Detections:
             return record
         known = self.given.get(name) or self.given.get(record.get("video"))
         if known is None:
-            self.strangers += 1
+            self.strangers.append(name)
             return {**record, "segments": []}
         self._scored.add(known["id"])
         return {**record, **known}

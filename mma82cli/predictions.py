@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from mma82cli.fingerprints import Seen
-from mma82cli.records import MISSING, DataError, group_of, is_number, record_id, run_of, show, wrong
+from mma82cli.records import MISSING, DataError, group_of, record_id, run_of, scores_of, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
 
@@ -152,7 +152,7 @@ class Predictions:
             return record
         name = record_id(record, self.taxonomy.id)
         if name not in self.truth:
-            raise DataError(f"id {show(name)} is not in the truth")
+            raise DataError(f"id {show(name)} is not in the truth, whose first is {show(next(iter(self.truth), None))}")
         self.scored.add(name)
         return {**record, **self.truth[name]}
 
@@ -162,20 +162,12 @@ class Predictions:
 
     def check(self, record: dict) -> list[float]:
         """The scores of a record, (C,) in id order; `topk` gives ranks, -inf for what it leaves out. Raises DataError."""
-        classes = len(self.taxonomy)
         named = record.get("taxonomy")
         if named not in (None, self.taxonomy.name):
             self.other_taxonomies.add(str(named))
         if "scores" not in record and "topk" in record:
             return self._from_topk(record["topk"])
-        scores = record.get("scores", MISSING)
-        if not isinstance(scores, list):
-            raise wrong("scores", scores, f"a list of {classes} numbers")
-        if len(scores) != classes:
-            raise DataError(f"field 'scores' has {len(scores)} values; expected {classes}, one a label of {self.taxonomy.name}")
-        for i, value in enumerate(scores):
-            if not is_number(value):
-                raise DataError(f"field 'scores' has {show(value)} at place {i}; expected a finite number")
+        scores = scores_of(record, self.taxonomy)
         if self.softmax and record.get("scores_kind") == "logits":
             powers = np.exp(np.array(scores) - max(scores))
             return (powers / powers.sum()).tolist()

@@ -93,6 +93,19 @@ def span(record: dict) -> tuple[float, float]:
     return start, end
 
 
+def scores_of(record: dict, taxonomy) -> list:
+    """`scores`, a finite number for each label of the taxonomy. Raises DataError."""
+    scores, classes = record.get("scores", MISSING), len(taxonomy)
+    if not isinstance(scores, list):
+        raise wrong("scores", scores, f"a list of {classes} numbers")
+    if len(scores) != classes:
+        raise DataError(f"field 'scores' has {len(scores)} values; expected {classes}, one a label of {taxonomy.name}")
+    for i, value in enumerate(scores):
+        if not is_number(value):
+            raise DataError(f"field 'scores' has {show(value)} at place {i}; expected a finite number")
+    return scores
+
+
 def optional_span(record: dict) -> tuple[float, float | None]:
     """The span of a clip in its file: (0, None) where the record has neither bound and so means the whole file."""
     if record.get("start") is None and record.get("end") is None:

@@ -56,7 +56,14 @@ def _explained(raw: bytes, error: orjson.JSONDecodeError) -> DataError:
         return DataError(f"bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text", bad.start + 1)
     if raw.strip() in (b"{", b"["):
         return DataError("broken JSON; expected one object a line (`jq -c .` makes lines of pretty-printed JSON)", error.colno)
-    return DataError(f"broken JSON ({error.msg}); expected one JSON object a line", error.colno)
+    return DataError(f"broken JSON ({json_fault(error)}); expected one JSON object a line", error.colno)
+
+
+def json_fault(error: orjson.JSONDecodeError) -> str:
+    """What is wrong with JSON; Python writes NaN and Infinity, which it has not."""
+    rest = error.doc[max(error.pos - 1, 0) :]
+    found = next((word for word in ("NaN", "Infinity") if rest.startswith(word) or rest[1:].startswith(word)), None)
+    return f"{found} is no number in JSON" if found else error.msg.split(": line")[0]
 
 
 class _Source(io.FileIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -194,7 +195,7 @@ def _conversions(joints: bytes, folder: Path) -> list[Target]:
         "pyskl": joints,
     }
     evil = pickle.dumps([{"frame_dir": Evil(str(folder / "canary"))}])
-    made = [_label_studio(), Target("from tree", ("convert", "--from", "tree", "{}"), (b"x",), WORDS)]
+    made = [_label_studio(), _scores(evil), Target("from tree", ("convert", "--from", "tree", "{}"), (b"x",), WORDS)]
     for name, (_, reads, writes, *_) in FORMATS.items():
         data, out = records.get(name, as_lines(SEGMENTS)), folder / f"seed-{name}.{'eaf' if name == 'elan' else 'x'}"
         more = ("--taxonomy", "mma82") if name in ("ma52", "mma52", "mac-mar", "mac-mmad") else ()
@@ -210,6 +211,19 @@ def _conversions(joints: bytes, folder: Path) -> list[Target]:
                 Target(f"from {name}", ("convert", "--from", name, *more, "--fps", "25", "{}"), seeds, ways, f"in.{name}")
             )
     return made
+
+
+def _scores(evil: bytes) -> Target:
+    import numpy as np
+    import torch
+
+    rows = np.linspace(0, 1, 164).reshape(2, 82)
+    array, tensors = io.BytesIO(), io.BytesIO()
+    np.save(array, rows)
+    torch.save(torch.from_numpy(rows), tensors)
+    dumped = pickle.dumps([{"pred_score": torch.from_numpy(row), "gt_label": torch.tensor([3])} for row in rows])
+    seeds = (array.getvalue(), tensors.getvalue(), dumped, json.dumps({"a": rows[0].tolist(), "b": 7}).encode(), evil)
+    return Target("from scores", ("convert", "--from", "scores", "{}"), seeds, (damage.in_bytes,), "in.scores")
 
 
 def _label_studio() -> Target:

@@ -15,6 +15,7 @@ from mma82cli.records import DataError, WrongUsage
 EXAMPLE = """
 mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
+mma82 convert --from scores --names test_list.txt result.pkl | mma82 score
 mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
 WIDTH = max(map(len, FORMATS)) + 2
@@ -40,6 +41,10 @@ Annotator = Annotated[str, typer.Option("--annotator", metavar="NAME", show_defa
 KeepInvalid = Annotated[bool, typer.Option("--keep-invalid", help="keep LabelU's items with valid:false")]
 Fps = Annotated[float, typer.Option("--fps", metavar="N", min=0.001, show_default=False, help="frame rate, where none is given")]
 SplitName = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="the split that the FILEs are")]
+Names = Annotated[
+    str, typer.Option("--names", metavar="FILE", show_default=False, help="scores: `name`, `name label` or a record a row")
+]
+FirstId = Annotated[int, typer.Option("--first-id", metavar="N", min=0, help="csv, list, scores: the FILEs' first label id")]
 Layout = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="pyskl: joint set; 17: coco17")]
 Year = Literal["2025", "2024"]
 Challenge = Annotated[Year, typer.Option("--challenge", help="mac-mar: columns of which year")]
@@ -51,7 +56,7 @@ TaxonomyName = Annotated[
 @command(
     example=EXAMPLE, details=DETAILS,
     takes="video start end label annotator split segments predictions scores topk layout keypoints",
-    adds="video start end label annotator duration fps layout keypoints predictions",
+    adds="video start end label annotator duration fps layout keypoints predictions scores topk",
 )
 def run(
     pipe,
@@ -62,6 +67,8 @@ def run(
     keep_invalid: KeepInvalid = False,
     fps: Fps = None,
     split: SplitName = None,
+    names: Names = None,
+    first_id: FirstId = 0,
     layout: Layout = None,
     challenge: Challenge = "2025",
     taxonomy: TaxonomyName = None,
@@ -81,7 +88,7 @@ def run(
         raise WrongUsage(f"--split is {split!r}; expected train, val or test")
     labels = load_taxonomy(taxonomy or ("ma52" if source in MA52 or target in MA52 else "mma82"))
     year, asked = challenge, taxonomy is not None
-    options = Options(labels, annotator, keep_invalid, _columns(columns), fps, split, layout, year, asked)
+    options = Options(labels, annotator, keep_invalid, _columns(columns), fps, split, layout, year, asked, names, first_id)
     reader = module(source).Reader(options) if source else None
     lines = _read(pipe, reader, source) if source else pipe.lines()
     if target:
@@ -154,7 +161,7 @@ def _files(pipe, source: str):
             yield folder, folder
         return
     for name, file in pipe.input().by_file():
-        packed = file.peek(4)[:4] == b"PK\x03\x04" and file.read()
+        packed = source != "scores" and file.peek(4)[:4] == b"PK\x03\x04" and file.read()
         if not packed:
             yield name, file
             continue

@@ -9,7 +9,7 @@ from mma82cli.counting import Counted, Counting, count, count_parts
 from mma82cli.metrics import report
 from mma82cli.predictions import load_truth
 from mma82cli.records import DataError
-from mma82cli.stream import Pipe
+from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
 
 
@@ -60,8 +60,11 @@ class Clips:
             pipe.note(f"scores follow taxonomy '{name}'; they are read as {self.taxonomy.name}")
         wanted = [n for n, t in (self.how.truth or {}).items() if self.asked.split in (None, t.get("split"))]
         missing = [name for name in wanted if name not in self.counted.scored]
-        if missing:
-            raise DataError(f"no prediction for {len(missing)} of the truth's records, the first is {missing[0]!r}")
+        if missing and pipe.on_error != "skip":
+            told = f"no prediction for {len(missing)} of the truth's records, the first is {missing[0]!r}"
+            raise DataError(f"{told}; expected one for each (--on-error skip leaves them out)")
+        for name in missing:
+            pipe.reject(Line({"id": name}, str(self.asked.truth), f"id {name}"), "no prediction")
         tally = self.counted.tally
         ties = sum(levels["action"].ties for levels in tally.groups.values())
         if ties:

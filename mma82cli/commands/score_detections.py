@@ -7,7 +7,7 @@ from mma82cli.detections import Detections, load_truth, suppressed
 from mma82cli.metrics import detection_intervals, detection_report, report
 from mma82cli.metrics.detection import best_first, mapped, oddities, parse_tious, show_tious
 from mma82cli.metrics.detection_report import MatchTally, matched
-from mma82cli.records import DataError
+from mma82cli.records import DataError, show
 from mma82cli.stream import Pipe
 from mma82cli.taxonomy import Taxonomy
 
@@ -90,7 +90,8 @@ class Videos:
         if lost:
             told.append(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
         if reader.strangers:
-            told.append(f"{reader.strangers} video(s) are not in the truth; all their predictions count as false")
+            names = f"{show(reader.strangers[0])} (the truth's first is {show(next(iter(reader.given or ()), None))})"
+            told.append(f"{len(reader.strangers)} video(s) are not in the truth, as {names}; their predictions count as false")
         return told
 
     def counts(self):

@@ -23,9 +23,17 @@ FORMATS = {  # name: (module, reads, writes: "lines", "file" (which needs -o) or
         "pyskl", True, "file", "pickles of joints, of pyskl and mmaction2; in: through an unpickler that runs nothing",
     ),
     "epic": ("epic", True, "lines", "EPIC-KITCHENS' csv"),
+    "scores": (
+        "scores", True, None,
+        "in: what a network says of clips, a row each, as .npy, .npz, .pt, result.pkl of mmaction2 or pyskl, or JSON; --names",
+    ),
     "list": ("lists", True, "lines", "`path label` a line"),
     "tree": ("tree", True, None, "in: a folder for each label (FILE is the folder above)"),
-    "csv": ("table", True, "lines", "any table, comma or tab; out: tabs where -o ends in .tsv"),
+    "csv": (
+        "table", True, "lines",
+        "any table, comma or tab; of predictions: --columns id=clip,scores=FIRST..LAST or topk=predicted; out: tabs where -o "
+        "ends in .tsv",
+    ),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from mma82cli.records import DataError, is_number, record_id, show, span, text, wrong
-from mma82cli.stream import BOM
+from mma82cli.stream import BOM, json_fault
 from mma82cli.taxonomy import Taxonomy
 
 SPLITS = {
@@ -33,6 +33,8 @@ class Options:
     layout: str | None = None
     challenge: str = "2025"
     asked: bool = False  # the person named the taxonomy
+    names: str | None = None  # file of the names of rows that have none
+    first_id: int = 0  # what the FILEs call the first label
 
 
 class Reader:
@@ -111,8 +113,7 @@ def json_of(data: bytes, what: str):
     try:
         return orjson.loads(data.removeprefix(BOM))
     except orjson.JSONDecodeError as error:
-        reason = error.msg.split(": line")[0]
-        raise FileError(f"broken JSON ({reason}); expected {what}", error.lineno, error.colno) from None
+        raise FileError(f"broken JSON ({json_fault(error)}); expected {what}", error.lineno, error.colno) from None
 
 
 def rows(file) -> Iterator[tuple[int, list[str]]]:
@@ -212,16 +213,35 @@ def clock(seconds: float) -> str:
     return f"{ms // 3_600_000:02d}:{ms // 60_000 % 60:02d}:{ms // 1000 % 60:02d}.{ms % 1000:03d}"
 
 
-def label_name(value, labels: Taxonomy, what: str = "label") -> str:
-    """The name of a label that a file gives as a name, an alias, an id or a slug (`Tilting_forward_backward`)."""
+def label_name(value, labels: Taxonomy, what: str = "label", first: int | None = None) -> str:
+    """The name of a label that a file gives as a name, an alias, an id (counted from `first`, in formats that have --first-id)
+    or a slug (`Tilting_forward_backward`)."""
     if isinstance(value, str):
         value = value.strip()
         if value.isascii() and value.isdigit() and value not in labels.ids:
             value = int(value)
         elif value not in labels.ids and value.casefold() not in labels.ids:
             plain = {_plain(name): i for name, i in labels.ids.items() if isinstance(name, str)}
-            value = plain.get(_plain(value), value)
-    return labels.names[labels.id(value, what)]
+            return labels.names[labels.id(plain.get(_plain(value), value), what)]
+    if type(value) is not int or first is None:
+        return labels.names[labels.id(value, what)]
+    if not first <= value < first + len(labels):
+        counted = " (--first-id 1, if the file counts from 1)" if value == len(labels) and not first else ""
+        ids = f"an id {first}..{first + len(labels) - 1}{counted}, a name or an alias"
+        raise wrong(what, value, f"a label of {labels.name}: {ids}")
+    return labels.names[value - first]
+
+
+def scores_kind(scores: list[float]) -> dict:
+    """What a record says of scores that can be no probabilities."""
+    return {"scores_kind": "logits"} if min(scores) < 0 or max(scores) > 1 else {}
+
+
+def ranked(names: list[str]) -> list:
+    """`topk` of labels, best first; the scores say no more than the order. Raises DataError."""
+    if len(set(names)) != len(names):
+        raise DataError(f"the labels are {show(names)}; expected different ones, best first")
+    return [[name, round(1 - i / len(names), 6)] for i, name in enumerate(names)]
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,15 @@ from mma82cli.formats import base
 from mma82cli.records import DataError, show, text
 
 
+def parts(line: str) -> tuple[str, str]:
+    """A line's path and label, the label being what follows a tab, or the number that ends the line, or nothing."""
+    if "\t" in line:
+        path, _, label = line.partition("\t")
+        return path.strip(), label.strip()
+    path, _, label = line.rpartition(" ")
+    return (path.strip(), label) if path.strip() and label.isdigit() else (line, "")
+
+
 class Reader(base.Reader):
     """The label is what follows a tab, or the number that ends the line, or all after the first blank."""
 
@@ -16,13 +25,13 @@ class Reader(base.Reader):
 
     def record(self, entry) -> dict:
         line = base.text_of(*entry).strip()
-        path, _, label = line.partition("\t") if "\t" in line else line.rpartition(" ")
-        if "\t" not in line and not label.isdigit():
+        path, label = parts(line)
+        if not label and "\t" not in line:
             path, _, label = line.partition(" ")
-        path, label = path.strip(), label.strip()
+            label = label.strip()
         if not path or not label:
             raise DataError(f"found {show(line)}; expected a path and a label")
-        return {"video": path, "label": base.label_name(label, self.options.labels)}
+        return {"video": path, "label": base.label_name(label, self.options.labels, first=self.options.first_id)}
 
 
 class Writer(base.Writer):

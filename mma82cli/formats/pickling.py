@@ -1,4 +1,4 @@
-"""Pickles of arrays, numbers, text, lists and dicts: read without executing anything, written without numpy's own names.
+"""Pickles of arrays, tensors, numbers, text, lists and dicts: read without executing anything, written without numpy's own names.
 
 The opcodes are those of protocol 3 (Python's pickletools describes them), which has no frames, so that a list can be
 written while its elements are still coming.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 
@@ -19,6 +20,10 @@ MARK, STOP = pickle.MARK, pickle.STOP
 EMPTY_DICT, EMPTY_LIST, SETITEMS = pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.SETITEMS
 KINDS = "biufSU"  # booleans, numbers, text: no objects, no records
 LARGEST = 1 << 31
+STORAGES = {
+    "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bfloat16",
+    "Long": "<i8", "Int": "<i4", "Short": "<i2", "Char": "<i1", "Byte": "<u1", "Bool": "?",
+}  # fmt: skip
 
 
 class _Type:
@@ -82,6 +87,36 @@ def _encode(words, encoding):
     return words.encode("latin1")
 
 
+class _Numbers:
+    """Stands for the class of a tensor's storage."""
+
+    def __init__(self, code: str):
+        self.code = code
+
+    def read(self, data: bytes) -> np.ndarray:
+        """The numbers (N,); those of bfloat16, which numpy has not, as float32."""
+        if self.code == "bfloat16":
+            return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+        return np.frombuffer(data, self.code)
+
+
+def _storage(data):
+    """The numbers (N,) that torch pickles as bytes inside a pickle: three pickles on how they were written, one that names
+    their class, one that lists them, 8 bytes that count them, and they themselves."""
+    file = io.BytesIO(data)
+    for _ in range(3):
+        _Unpickler(file).load()
+    numbers = _Unpickler(file, storage=lambda numbers, key: numbers).load()
+    _Unpickler(file).load()
+    return numbers.read(file.read()[8:])
+
+
+def _tensor(storage, offset, shape, strides, *_):
+    """An array of what a storage holds; numpy sees to it that it lies inside."""
+    size = storage.itemsize
+    return np.ndarray(shape, storage.dtype, storage, offset * size, [step * size for step in strides])
+
+
 KNOWN = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
@@ -89,10 +124,25 @@ KNOWN = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
+    ("collections", "OrderedDict"): dict,
+    ("torch.storage", "_load_from_bytes"): _storage,
+    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    **{("torch", f"{name}Storage"): _Numbers(code) for name, code in STORAGES.items()},
 }
 
 
 class _Unpickler(pickle.Unpickler):
+    """`storage` makes of a class and a key what a pickle of tensors keeps outside itself."""
+
+    def __init__(self, file, storage=None):
+        super().__init__(file, encoding="latin1")
+        self.storage = storage
+
+    def persistent_load(self, pid):
+        if self.storage is None:
+            raise pickle.UnpicklingError("something that is not in the file")
+        return self.storage(pid[1], pid[2])
+
     def find_class(self, module, name):
         found = KNOWN.get((module, name))
         if found is None:
@@ -101,10 +151,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(file, what: str):
-    """The value of a pickle. Raises DataError where it is none, or asks for more than data."""
-    data = io.BytesIO(file.read())
+    """The value of a pickle, or of what torch.save wrote, with arrays in place of tensors. Raises DataError where it is none,
+    or asks for more than data."""
+    data = file.read()
     try:
-        return _arrays(_Unpickler(data, encoding="latin1").load())
+        if not data.startswith(b"PK"):
+            return _arrays(_Unpickler(io.BytesIO(data)).load())
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            folder = pickled.removesuffix(".pkl")
+            outside = lambda numbers, key: numbers.read(archive.read(f"{folder}/{key}"))  # noqa: E731
+            return _arrays(_Unpickler(io.BytesIO(archive.read(pickled)), outside).load())
     except pickle.UnpicklingError as error:
         reason = str(error)
         if "." in reason.split(" ")[0] or reason.startswith(("an array", "the encoding")):

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import orjson
 
 from mma82cli.formats import base
-from mma82cli.records import MISSING, DataError, WrongUsage, record_id, show, wrong
+from mma82cli.records import MISSING, DataError, WrongUsage, record_id, scores_of, show, wrong
 
 TIMES = ("start", "end", "duration")
 NUMBERS = ("fps", "score", "agreement")
 INTEGERS = ("width", "height", "num_frames")
+WIDE = ("scores", "topk")  # fields that may lie over several columns
 FRAMES = ("start_frame", "end_frame")  # counted from 0, the end exclusive: seconds by `fps`
 TEXTS = ("id", "video", "label", "subject", "domain", "split", "annotator", "emotion", "instance", "layout", "status")
 KNOWN = (*TEXTS, *TIMES, *NUMBERS, *INTEGERS, *FRAMES)
 
 
 class Reader(base.Reader):
-    """A record a row. Without `--columns` every column is taken whose name is a record's field; an empty cell is no field."""
+    """A record a row. Without `--columns` every column is taken whose name is a record's field; an empty cell is no field.
+    `scores` and `topk` may lie over several columns, `scores=FIRST..LAST`."""
 
     def entries(self, file, name: str):
         asked = self.options.columns
         table = base.rows(file)
-        if asked and all(column.isdigit() for column in asked.values()):  # no header: columns by their number
-            if "0" in asked.values():
-                raise WrongUsage("--columns names column 0; expected numbers from 1")
-            places, header = {field: int(column) - 1 for field, column in asked.items()}, None
+        if asked and all(part.isdigit() for column in asked.values() for part in column.split("..")):
+            header = None  # columns by their number
+            places = {field: self._places(field, column, None) for field, column in asked.items()}
         else:
             header = next(table, (1, None))[1]
             places = self._by_header(header)
         for number, cells in table:
-            row = {field: cells[i] for field, i in places.items() if i < len(cells)}
+            row = {
+                field: [cells[i] for i in at if i < len(cells)] if isinstance(at, list) else cells[at]
+                for field, at in places.items()
+                if isinstance(at, list) or at < len(cells)
+            }
             yield number, (row, len(cells), len(header if header is not None else cells))
 
-    def _by_header(self, header: list[str] | None) -> dict[str, int]:
-        """{field: index of its column}."""
+    def _by_header(self, header: list[str] | None) -> dict[str, int | list[int]]:
+        """{field: index of its column, or those of its columns}."""
         if header is None:
             return {}
         header = [cell.strip() for cell in header]
@@ -43,20 +46,46 @@ class Reader(base.Reader):
         if not asked:
             expected = "--columns FIELD=COLUMN,… or columns named as the fields of records (video, start, end, label, …)"
             raise base.FileError(f"the columns are {show(header)}; expected {expected}", 1)
-        for column in asked.values():
-            if column not in header:
-                raise base.FileError(f"no column {column!r} in the header {show(header)}; expected what --columns names", 1)
-        twice = [column for column, n in Counter(header).items() if n > 1 and column in asked.values()]
-        if twice:
-            raise base.FileError(f"two columns are named {twice[0]!r}; expected one", 1)
-        return {field: header.index(column) for field, column in asked.items()}
+        return {field: self._places(field, column, header) for field, column in asked.items()}
+
+    def _places(self, field: str, column: str, header: list[str] | None) -> int | list[int]:
+        """Where a field's cells are: its column, or with FIRST..LAST the list of its columns, in id order for `scores`."""
+        ends = column.split("..") if field in WIDE and ".." in column else [column]
+        if len(ends) > 2:
+            raise WrongUsage(f"--columns has {field + '=' + column!r}; expected FIRST..LAST")
+        at = [self._place(end, header) for end in ends]
+        if field not in WIDE:
+            return at[0]
+        places = list(range(at[0], at[-1] + 1))
+        labels = self.options.labels
+        if field == "scores" and len(ends) > 1:
+            if len(places) != len(labels):
+                raise WrongUsage(f"{column} are {len(places)} columns; expected {len(labels)}, one a label of {labels.name}")
+            if header is not None:
+                places = _by_label([header[i] for i in places], places, labels)
+        return places
+
+    def _place(self, column: str, header: list[str] | None) -> int:
+        if header is None:
+            if column == "0":
+                raise WrongUsage("--columns names column 0; expected numbers from 1")
+            return int(column) - 1
+        if column not in header:
+            raise base.FileError(f"no column {column!r} in the header {show(header)}; expected what --columns names", 1)
+        if header.count(column) > 1:
+            raise base.FileError(f"two columns are named {column!r}; expected one", 1)
+        return header.index(column)
 
     def record(self, entry) -> dict:
         row, width, expected = entry
         if width > expected:
             raise DataError(f"the row has {width} cells; expected {expected}, as the header (a comma in a cell needs quotes)")
-        entry = base.good_row(row)
-        record = {field: self._value(field, cell) for field, cell in entry.items() if cell.strip()}
+        for cell in row.values():
+            for part in cell if isinstance(cell, list) else [cell]:
+                base.good_text(part)
+        record = {field: self._value(field, cell) for field, cell in row.items() if "".join(cell).strip()}
+        if "scores" in record:
+            record |= base.scores_kind(record["scores"])
         fps = record.get("fps", self.options.fps)
         for field in FRAMES:
             if field in record:
@@ -70,9 +99,14 @@ class Reader(base.Reader):
         record_id(record)
         return record
 
-    def _value(self, field: str, cell: str):
+    def _value(self, field: str, cell):
         if field == "label":
-            return base.label_name(cell, self.options.labels)
+            return base.label_name(cell, self.options.labels, first=self.options.first_id)
+        if field == "topk":
+            named = [base.label_name(one, self.options.labels, field, self.options.first_id) for one in cell if one.strip()]
+            return base.ranked(named)
+        if field == "scores":
+            return self._scores(cell)
         if field in TIMES:
             return base.to_seconds(cell, field)
         if field in NUMBERS:
@@ -82,6 +116,23 @@ class Reader(base.Reader):
         if field == "split":
             return base.SPLITS.get(cell.strip().casefold(), cell)
         return cell
+
+    def _scores(self, cells: list[str]) -> list[float]:
+        """Of a cell a label, or of one that holds a JSON list, as pandas writes it."""
+        if len(cells) > 1:
+            return [base.to_number(cell, "scores") for cell in cells]
+        values = base.json_of(cells[0].encode(), "a list of numbers")
+        return scores_of({"scores": values}, self.options.labels)
+
+
+def _by_label(names: list[str], places: list[int], labels) -> list[int]:
+    """The places in the order of the labels that head their columns; as they are where these are no labels."""
+    try:
+        ids = [labels.id(base.label_name(name, labels)) for name in names]
+    except DataError:
+        return places
+    order = dict(zip(ids, places, strict=True))
+    return [order[i] for i in sorted(order)] if len(order) == len(places) else places
 
 
 class Writer(base.Writer):

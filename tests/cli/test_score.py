@@ -127,9 +127,13 @@ def test_truth_is_joined_by_id(run, tmp_path):
     bare = [{"id": r["id"], "scores": r["scores"]} for r in rows]
     assert run("score", "--by", "domain", "--truth", truth, stdin=bare).out == run("score", "--by", "domain", stdin=rows).out
     lost = run("score", "--truth", truth, stdin=bare[:-2])
-    assert lost.code == 1 and "no prediction for 2" in lost.err
+    assert lost.code == 1 and "no prediction for 2" in lost.err and "--on-error skip leaves them out" in lost.err
+    fewer = run("score", "--truth", truth, "--on-error", "skip", stdin=bare[:-2])
+    assert fewer.code == 1 and [r["value"] for r in fewer.records] == [r["value"] for r in run("score", stdin=rows[:-2]).records]
+    told = [json.loads(line) for line in fewer.err.splitlines() if line.startswith("{")]
+    assert [(t["record"], t["file"]) for t in told] == [({"id": r["id"]}, str(truth)) for r in reversed(rows[-2:])]
     strange = run("score", "--truth", truth, stdin=[dict(bare[0], id="x")])
-    assert strange.code == 1 and '<stdin>:1: id "x" is not in the truth' in strange.err
+    assert strange.code == 1 and f'<stdin>:1: id "x" is not in the truth, whose first is "{rows[-1]["id"]}"' in strange.err
 
 
 def test_topk_stands_for_scores_and_refuses_what_it_cannot_tell(run):
