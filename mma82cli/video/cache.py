@@ -24,7 +24,8 @@ from mma82cli.records import DataError
 from mma82cli.video.clips import Clip, Frames
 
 MAGIC = b"mma82jpg"
-QUALITY = 95
+# colour at full resolution: what is left of a hand where what stands still is taken away is a few pixels
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 SUFFIX = ".jpegs"
 
 
@@ -51,7 +52,7 @@ class Cache:
         except OSError as error:
             raise DataError(f"{clip.path}: {error.strerror}") from None
         file = [os.path.realpath(clip.path), about.st_size, about.st_mtime_ns]
-        key = json.dumps([2, *file, clip.start, clip.end, self.side, QUALITY])
+        key = json.dumps([2, *file, clip.start, clip.end, self.side, *JPEG])
         return self.folder / (hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + SUFFIX)
 
     def count(self, clip: Clip) -> int:
@@ -92,7 +93,7 @@ class Cache:
             times, pictures = [], []
             for time, frame in self.frames.all(clip):
                 times.append(time)
-                pictures.append(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+                pictures.append(cv2.imencode(".jpg", frame, JPEG)[1])
             sizes = [len(picture) for picture in pictures]
             start = len(MAGIC) + 8 * (2 * len(sizes) + 2)
             offsets = np.concatenate(([start], start + np.cumsum(sizes)))
