@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
 from mma82cli.records import DataError
+from mma82cli.replacing import forget_all
 
 
 def run(work: Callable, jobs: Iterable, processes: int) -> Iterator:
@@ -41,7 +42,7 @@ def run(work: Callable, jobs: Iterable, processes: int) -> Iterator:
 def _start(parent: int) -> None:
     """A worker leaves the keyboard to its parent, and ends when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _end)
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -49,3 +50,9 @@ def _start(parent: int) -> None:
             pass
         if os.getppid() != parent:
             os._exit(1)
+
+
+def _end(*_) -> None:
+    """A worker that is told to end; it would not run Python's exit handlers."""
+    forget_all()
+    os._exit(143)

@@ -31,6 +31,7 @@ from urllib.parse import unquote, urlparse
 
 from mma82cli import __version__, share
 from mma82cli.records import DataError, WrongUsage, show
+from mma82cli.replacing import Replacing
 
 CHUNK = 1 << 20
 PATIENCE = 30.0  # seconds without a byte
@@ -124,12 +125,11 @@ def _verify(file: PublicFile, path: Path, tell: Tell) -> None:
     if len(known) < 64:
         how_far = f"only its first {len(known)} digits are known" if known else "its publisher names none"
         tell(f"{file.name}: sha256 {digest} is taken on trust from now on ({how_far})")
-        temporary = Path(f"{pin}.{os.getpid()}")
-        temporary.write_text(digest + "\n")
-        os.replace(temporary, pin)
+        with Replacing(pin) as temporary:
+            Path(temporary).write_text(digest + "\n")
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str | Path) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as data:
         while chunk := data.read(CHUNK):
@@ -145,36 +145,40 @@ def _bring(file: PublicFile, path: Path, tell: Tell) -> None:
 
     What was taken up from a torn download and turns out wrong is fetched once more from its beginning.
     """
-    part, ready = Path(f"{path}.part"), Path(f"{path}.ready")
+    part = Path(f"{path}.part")
     while True:
         resumed = part.exists() and part.stat().st_size > 0
         _download(file, part, path, tell)
         try:
-            _unpack(file, part, ready)
-            found = _digest(ready)
-            if not found.startswith(file.sha256):
-                raise DataError(f"{file.url}: the sha256 of what came is {found}; expected {file.sha256}")
+            if file.member:
+                with Replacing(path) as unpacked:
+                    _unpack(file, part, unpacked)
+                    _check(file, unpacked)
+            else:
+                _check(file, part)
+                os.replace(part, path)
         except DataError:
             part.unlink(missing_ok=True)
-            ready.unlink(missing_ok=True)
             if resumed:
                 continue
             raise
-        os.replace(ready, path)
         part.unlink(missing_ok=True)
         return
 
 
-def _unpack(file: PublicFile, part: Path, ready: Path) -> None:
-    if not file.member:
-        os.replace(part, ready)
-        return
+def _check(file: PublicFile, path: str | Path) -> None:
+    found = _digest(path)
+    if not found.startswith(file.sha256):
+        raise DataError(f"{file.url}: the sha256 of what came is {found}; expected {file.sha256}")
+
+
+def _unpack(file: PublicFile, part: Path, path: str) -> None:
     try:
         with zipfile.ZipFile(part) as archive:
             found = [n for n in archive.namelist() if n == file.member or n.endswith("/" + file.member)]
             if len(found) != 1:
                 raise DataError(f"{file.url}: {len(found)} files end in '{file.member}'; expected one")
-            with archive.open(found[0]) as source, open(ready, "wb") as sink:
+            with archive.open(found[0]) as source, open(path, "xb") as sink:
                 while chunk := source.read(CHUNK):
                     sink.write(chunk)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:

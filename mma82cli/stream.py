@@ -6,7 +6,6 @@ output is flushed before each read that may block, so a record leaves as soon as
 
 from __future__ import annotations
 
-import atexit
 import gzip
 import io
 import os
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 from mma82cli.records import DataError, WrongUsage
+from mma82cli.replacing import Replacing
 
 BOM = b"\xef\xbb\xbf"
 BUFFER = 1 << 18
@@ -138,7 +138,7 @@ class Output:
 
     def __init__(self, path: str | None = None):
         self.path = path
-        self._temporary: str | None = None
+        self._replacing: Replacing | None = None
         self._file: BinaryIO
         self.name = path or "<stdout>"
         if path is None:
@@ -146,15 +146,12 @@ class Output:
         elif _in_place(path):
             self._file = open(path, "wb")  # noqa: SIM115
         else:
-            self._target = os.path.realpath(path)  # a link stays a link: what it leads to is replaced
-            folder, base = os.path.split(self._target)
-            temporary = os.path.join(folder, f".{base}.{os.urandom(8).hex()}.tmp")
-            atexit.register(self._forget, temporary)  # before there is a file: a signal may come at any moment
+            replacing = Replacing(path)
             try:
-                self._file = open(temporary, "xb", BUFFER)  # noqa: SIM115
+                self._file = open(replacing.temporary, "xb", BUFFER)  # noqa: SIM115
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from None
-            self._temporary = temporary
+            self._replacing = replacing
         self.write = self._file.write
         self._zip = None
         if path and path.endswith(".gz"):
@@ -173,7 +170,7 @@ class Output:
 
     def flush(self) -> None:
         """Lets what is buffered leave, where somebody reads as we write (not for a file that isn't there yet)."""
-        if self._temporary is None:
+        if self._replacing is None:
             self._file.flush()
 
     def commit(self) -> None:
@@ -181,26 +178,20 @@ class Output:
         if self._zip:
             self._zip.close()
         self._file.flush()
-        if self._temporary:
+        if self._replacing:
             os.fsync(self._file.fileno())
-            os.replace(self._temporary, self._target)
-            self._temporary = None
-            atexit.unregister(self._forget)
+            self._replacing.commit()
+            self._replacing = None
         if self.path is not None:
             self._file.close()
 
-    def _forget(self, temporary: str) -> None:
-        with suppress(OSError):
-            os.unlink(temporary)
-        atexit.unregister(self._forget)
-
     def abort(self) -> None:
         """Forgets an unfinished file. Lines already written to stdout leave: they are whole."""
-        if self._temporary:
+        if self._replacing:
             with suppress(OSError):  # it tries to write what it still holds
                 self._file.close()
-            self._forget(self._temporary)
-            self._temporary = None
+            self._replacing.forget()
+            self._replacing = None
             return
         try:
             self._file.flush()

@@ -120,23 +120,15 @@ def _renderer(videos: str) -> dict:
         raise WrongUsage(f"--videos is {videos}, a file; expected a folder")
     Path(videos).mkdir(parents=True, exist_ok=True)
     suffix, letters = codec()
-    return {"videos": videos, "suffix": suffix, "letters": letters, "owner": os.getpid()}
+    return {"videos": videos, "suffix": suffix, "letters": letters}
 
 
 def _make(pipe, todo, videos: str | None, processes: int) -> None:
-    import os
-    from pathlib import Path
-
     from mma82cli import crew
     from mma82cli.synth import make
 
-    try:
-        with pipe.progress(total=len(todo), unit="video" if videos else "rec") as bar:
-            for records in crew.run(make.work, todo, min(processes, len(todo))):
-                for record in records:
-                    pipe.write(make.written(record))
-                bar.update()
-    finally:
-        if videos is not None:
-            for part in Path(videos).glob(f".*.{os.getpid()}.part.*"):
-                part.unlink(missing_ok=True)
+    with pipe.progress(total=len(todo), unit="video" if videos else "rec") as bar:
+        for records in crew.run(make.work, todo, min(processes, len(todo))):
+            for record in records:
+                pipe.write(make.written(record))
+            bar.update()

@@ -103,7 +103,7 @@ class _Clip:
                 yield captioned(picture, words)
 
         path = Path(folder) / f"{base}.mp4"
-        write_frames(path, painted(), self._fps, (size[0], size[1] + CAPTION * len(words)), LETTERS[".mp4"], os.getpid())
+        write_frames(path, painted(), self._fps, (size[0], size[1] + CAPTION * len(words)), LETTERS[".mp4"])
         return [*self._write_strip(kept, words, folder, base, size[1] / self._size[1]), str(path)]
 
     def _strip(self) -> np.ndarray:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mma82cli.records import WrongUsage
+from mma82cli.replacing import Replacing
 
 # Okabe and Ito's colours; a series with more of them starts over
 COLOURS = ["#D55E00", "#009E73", "#56B4E9", "#E69F00", "#999999", "#0072B2", "#CC79A7", "#8F8300"]
@@ -47,6 +48,8 @@ def style(math: bool = True) -> Iterator[None]:
 def save(figure, folder: str, name: str) -> list[str]:
     """Writes `name`.svg and `name`.png (300 dpi, or as much as MOST_PIXELS allow) into the folder; returns their paths."""
     paths = [os.path.join(folder, name + ending) for ending in (".svg", ".png")]
-    figure.savefig(paths[0], metadata={"Date": None})
-    figure.savefig(paths[1], dpi=min(300.0, MOST_PIXELS / max(figure.get_size_inches())))
+    with Replacing(paths[0]) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    with Replacing(paths[1]) as temporary:
+        figure.savefig(temporary, format="png", dpi=min(300.0, MOST_PIXELS / max(figure.get_size_inches())))
     return paths

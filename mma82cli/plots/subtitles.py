@@ -40,7 +40,7 @@ def write(record: dict, root: str, folder: str) -> str:
 
     out = Path(folder) / ("overlay-" + re.sub(r"[^\w.-]+", "_", name) + ".mp4")
     height = captioned(np.zeros((size[1], size[0], 3), np.uint8), [""] * len(parts)).shape[0]
-    write_frames(out, painted(), video.fps or RATE, (size[0], height), LETTERS[".mp4"], os.getpid())
+    write_frames(out, painted(), video.fps or RATE, (size[0], height), LETTERS[".mp4"])
     return str(out)
 
 

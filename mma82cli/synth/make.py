@@ -37,7 +37,6 @@ class Job(NamedTuple):
     videos: str | None = None
     suffix: str = ""
     letters: str = ""
-    owner: int = 0
     told: dict | None = None  # fields of the record that are known beforehand
 
 
@@ -103,7 +102,7 @@ def work(job: Job) -> list[dict]:
     if job.videos is not None:
         from mma82cli.synth.render import write_video
 
-        write_video(made, Path(job.videos) / video["video"], job.letters, job.owner)
+        write_video(made, Path(job.videos) / video["video"], job.letters)
     if job.kind == "annotations":
         return lines
     record: dict[str, Any] = {"id": job.name, **(video if job.videos is not None else {}), **people, **(job.told or {})}

@@ -34,10 +34,10 @@ def codec() -> tuple[str, str]:
     raise DataError("this cv2 writes neither mp4v nor MJPG; expected an opencv-python with video support")
 
 
-def write_video(scene: Scene, path: Path, letters: str, owner: int) -> None:
-    """Renders `scene` into `path`, which appears when it is whole. `owner` is the process whose the unfinished file is."""
+def write_video(scene: Scene, path: Path, letters: str) -> None:
+    """Renders `scene` into `path`, which appears when it is whole."""
     size = (scene.domain.width, scene.domain.height)
-    write_frames(path, frames(scene), scene.domain.fps, size, letters, owner)
+    write_frames(path, frames(scene), scene.domain.fps, size, letters)
 
 
 def frames(scene: Scene):

@@ -10,13 +10,12 @@ All randomness of an epoch is seeded by the run's seed and the epoch's number, s
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mma82cli.models.header import METADATA
 from mma82cli.records import DataError, WrongUsage
+from mma82cli.stream import Output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,21 +26,11 @@ RECIPE, LOG = "recipe.toml", "log.jsonl"
 
 def replace(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all. Raises DataError where it can't, naming the file."""
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise DataError(f"{path}: {error.strerror}; the last complete checkpoint stands") from None
-        raise
+        with Output(str(path)) as out:
+            out.write(data)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; the last complete checkpoint stands") from None
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 
 from mma82cli.records import DataError
+from mma82cli.replacing import Replacing
 from mma82cli.video.clips import Clip, Frames
 
 MAGIC = b"mma82jpg"
@@ -98,25 +98,16 @@ class Cache:
             start = len(MAGIC) + 8 * (2 * len(sizes) + 2)
             offsets = np.concatenate(([start], start + np.cumsum(sizes)))
             head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes() + np.array(times, "<f8").tobytes()
-            self._write(path, head + b"".join(picture.tobytes() for picture in pictures))
+            try:
+                with Replacing(path) as temporary, open(temporary, "xb") as file:
+                    file.write(head + b"".join(picture.tobytes() for picture in pictures))
+            except OSError as error:
+                raise DataError(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
         return path.stat().st_size
 
     def missing(self, clips) -> list[Clip]:
         """Those of the clips that have no pack yet."""
         return [clip for clip in clips if not self.path(clip).exists()]
-
-    def _write(self, path: Path, data: bytes) -> None:
-        temporary = None
-        try:
-            handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self.folder)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except OSError as error:
-            if temporary and os.path.exists(temporary):
-                os.unlink(temporary)
-            raise DataError(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
 
     def _pack(self, clip: Clip) -> tuple[Path, np.ndarray]:
         """The pack's path, and where its JPEGs begin and the last one ends."""

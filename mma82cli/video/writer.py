@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from mma82cli.records import DataError
+from mma82cli.replacing import Replacing
 
 if TYPE_CHECKING:
     from mma82cli.video.opening import AnyVideo
@@ -29,32 +29,22 @@ class Clip(NamedTuple):
     times: list[float]
 
 
-def part_of(path: Path, owner: int) -> Path:
-    """Where a file grows until it is whole; `owner` is the process whose it is."""
-    return path.with_name(f".{path.stem}.{owner}.part{path.suffix}")
-
-
-def write_frames(path: Path, images: Iterable[np.ndarray], fps: float, size: tuple[int, int], letters: str, owner: int) -> int:
+def write_frames(path: Path, images: Iterable[np.ndarray], fps: float, size: tuple[int, int], letters: str) -> int:
     """Writes BGR images (H,W,3) uint8 of `size` (W,H) into `path`, which appears when it is whole. Returns how many.
 
     Raises DataError where the codec (four `letters`) or the folder takes none, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path, owner)
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter.fourcc(*letters), fps, size)
-    try:
+    with Replacing(path, path.suffix) as temporary:
+        writer = cv2.VideoWriter(temporary, cv2.VideoWriter.fourcc(*letters), fps, size)
         if not writer.isOpened():
             raise DataError(f"{path}: cannot be written as {letters}; expected a folder that takes files")
         count = 0
         for count, image in enumerate(images, 1):  # noqa: B007
             writer.write(image)
         writer.release()
-        if int(cv2.VideoCapture(str(part)).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
+        if int(cv2.VideoCapture(temporary).get(cv2.CAP_PROP_FRAME_COUNT)) != count:
             raise DataError(f"{path}: holds fewer than its {count} frames; expected room on the disk")
-        os.replace(part, path)
-    finally:
-        writer.release()
-        part.unlink(missing_ok=True)
     return count
 
 
@@ -73,7 +63,7 @@ def write_clip(video: AnyVideo, start: float, end: float | None, path: Path) -> 
     if first is None:
         raise DataError(f"{video.path}: no frame from {start:g} s on; expected a clip within the video")
     fps, size = video.fps or RATE, (first.shape[1], first.shape[0])
-    write_frames(path, chain([first], frames), fps, size, LETTERS[path.suffix], os.getpid())
+    write_frames(path, chain([first], frames), fps, size, LETTERS[path.suffix])
     return Clip(fps, *size, times)
 
 

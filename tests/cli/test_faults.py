@@ -80,6 +80,14 @@ def test_a_disk_that_fills_up_is_one_line_and_harms_nothing(tmp_path, arguments)
     assert out.read_text() == "the old one\n" and os.listdir(tmp_path) == ["out.json"]
 
 
+def test_a_disk_that_fills_up_is_one_line_of_a_figure_and_leaves_the_old_one(tmp_path):
+    labels = call("labels").out.encode()
+    (tmp_path / "taxonomy.svg").write_text("the old one")
+    done = call("plot", "taxonomy", "--out", tmp_path, input=labels, preexec_fn=full_disk)
+    one_line(done, f"{tmp_path}/taxonomy.svg: File too large")
+    assert (tmp_path / "taxonomy.svg").read_text() == "the old one" and os.listdir(tmp_path) == ["taxonomy.svg"]
+
+
 def test_a_resumed_file_goes_on_when_there_is_room_again(tmp_path):
     films = call("synth", "--kind", "video", "--clips", "4", "--classes", "2", "--subjects", "1", "--videos", tmp_path).out
     clips = as_lines([{**json.loads(line), "note": "x" * 9000} for line in films.splitlines()])

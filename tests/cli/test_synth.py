@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -129,12 +130,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
     assert done.code == 2 and done.err.count("\n") == 1 and "file" in done.err
 
 
-def test_stopped_halfway_it_leaves_whole_videos_alone(run, tmp_path):
+@pytest.mark.parametrize("whom", ["the command", "all its processes"])
+def test_stopped_halfway_it_leaves_whole_videos_alone(run, tmp_path, whom):
     command = [ROOT / "bin" / "mma82", "synth", "--kind", "annotations", "--clips", "400", "--videos", tmp_path, "--jobs", "2"]
-    running = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    running = subprocess.Popen(list(map(str, command)), **pipes, start_new_session=True)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.mp4")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("[!.]*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    running.send_signal(signal.SIGTERM)
+    (os.kill if whom == "the command" else os.killpg)(running.pid, signal.SIGTERM)
     assert running.wait(60) == 143 and running.stderr.read() == b""
     assert list(tmp_path.iterdir()) and not list(tmp_path.glob(".*"))

@@ -202,7 +202,7 @@ def test_a_format(add):
 def test_a_backend(add, tmp_path):
     from mma82cli.video.writer import write_frames
 
-    write_frames(tmp_path / "v.avi", [np.full((48, 64, 3), 100, np.uint8)] * 5, 10.0, (64, 48), "FFV1", 0)
+    write_frames(tmp_path / "v.avi", [np.full((48, 64, 3), 100, np.uint8)] * 5, 10.0, (64, 48), "FFV1")
     (record,) = lines(
         add("backend")("extract-skeleton", "--backend", "centre", "--root", tmp_path, "-q", stdin=as_lines([{"video": "v.avi"}]))
     )

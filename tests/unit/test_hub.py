@@ -199,6 +199,17 @@ def test_a_member_of_a_zip(server, table):
             hub.fetch("bad")
 
 
+def test_a_disk_that_has_room_for_the_zip_alone_names_the_file_and_keeps_what_came(server, table, tmp_path):
+    server.files["/net.zip"] = zipped(end2end=b"\0" * 300_000)
+    table(net={"url": server.root + "/net.zip", "member": "end2end"})
+    code = "import resource; from mma82cli import hub; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); hub.fetch('net')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{tmp_path / 'cache' / 'net'}'"
+    assert sorted(os.listdir(tmp_path / "cache")) == ["net.lock", "net.part"]
+    assert hub.fetch("net").stat().st_size == 300_000
+    assert server.asked[1:] == [("/net.zip", f"bytes={len(server.files['/net.zip'])}-")]
+
+
 def test_many_processes_fetch_it_once(server, table):
     code = "import sys; from mma82cli import hub; print(hub.fetch('net'))"
     command = [sys.executable, "-c", code]

@@ -128,9 +128,10 @@ class FeatureCache:
         if self.path:
             from io import BytesIO
 
-            from mma82cli.training.checkpoint import replace
+            from mma82cli.stream import Output
 
             self.path.parent.mkdir(parents=True, exist_ok=True)
             data = BytesIO()
             np.savez(data, keys=np.array(list(self.found)), features=np.stack(list(self.found.values())))
-            replace(self.path, data.getvalue())
+            with Output(str(self.path)) as out:
+                out.write(data.getvalue())

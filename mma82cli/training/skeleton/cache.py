@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from mma82cli.records import DataError
+from mma82cli.replacing import Replacing
 from mma82cli.training.skeleton.clips import ClipStore
 
 VERSION = 1  # of what the arrays mean; one more forgets those of old
@@ -59,24 +58,19 @@ def load(folder: str, key: str) -> tuple[dict[str, ClipStore], dict] | None:
 
 def save(folder: str, key: str, stores: dict[str, ClipStore], said: dict) -> None:
     """Keeps the clips, whole or not at all. Raises DataError where the folder can't be written."""
-    place, temporary = Path(folder) / f"joints-{key}", None
+    place = Path(folder) / f"joints-{key}"
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=".joints-", dir=folder)
-        arrays = {split: store.arrays() for split, store in stores.items() if len(store)}
-        for split, whole in arrays.items():
-            for name, array in whole.items():
-                np.save(os.path.join(temporary, f"{split}.{name}.npy"), array)
-        about = {"arrays": {split: list(whole) for split, whole in arrays.items()}, "said": said}
-        Path(temporary, ABOUT).write_text(json.dumps(about))
-        with suppress(OSError):  # there is one
-            os.rename(temporary, place)
-        if os.path.exists(temporary) and load(folder, key) is None:  # not another process's, then, but a damaged one
-            shutil.rmtree(place, ignore_errors=True)
-            with suppress(OSError):
-                os.rename(temporary, place)
+        with Replacing(place) as temporary:
+            os.mkdir(temporary)
+            arrays = {split: store.arrays() for split, store in stores.items() if len(store)}
+            for split, whole in arrays.items():
+                for name, array in whole.items():
+                    np.save(os.path.join(temporary, f"{split}.{name}.npy"), array)
+            about = {"arrays": {split: list(whole) for split, whole in arrays.items()}, "said": said}
+            Path(temporary, ABOUT).write_text(json.dumps(about))
+            if place.exists() and load(folder, key) is None:  # damaged
+                shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
-        raise DataError(f"{error.filename or folder}: {error.strerror}; the joints are not kept (--cache)") from None
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        if load(folder, key) is None:  # another process has not kept them meanwhile
+            raise DataError(f"{error.filename or folder}: {error.strerror}; the joints are not kept (--cache)") from None
