@@ -137,7 +137,8 @@ def test_the_mean_of_several_checkpoints(run, tmp_path):
     assert [set(record) for record in result.records] == [set(record) for record in alone[0]]
     for got, *each in zip(result.records, *alone, strict=True):
         means = [sum(column) / 3 for column in zip(*(one["scores"] for one in each), strict=True)]
-        assert got["scores"] == pytest.approx(means, abs=1e-6) and got["scores"] != each[0]["scores"] or got["id"] == "nobody"
+        assert got["scores"] == pytest.approx(means, abs=1e-6)
+        assert (got["scores"] == each[0]["scores"]) == (got["id"] == "nobody")  # for whom all say the same
     assert result.records[-1]["warnings"] == ["no joints: scores are uniform"]
     best = run("infer", paths[0], *more, "--topk", "1", stdin=rows[:1], env=QUICK).records[0]
     assert best["topk"][0][1] == pytest.approx(max(result.records[0]["scores"]), abs=1e-6)

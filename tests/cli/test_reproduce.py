@@ -60,7 +60,9 @@ def test_every_figure_is_drawn(made):
 
 
 def test_the_killed_run_was_resumed(made):
-    for log in made.glob("run/*/epochs.jsonl"):
+    logs = list(made.glob("run/*/epochs.jsonl"))
+    assert logs
+    for log in logs:
         epochs = [json.loads(line)["epoch"] for line in log.read_text().splitlines()]
         assert epochs == sorted(set(epochs)), f"{log} began anew"
 

@@ -240,8 +240,8 @@ def test_a_system_against_itself_and_against_a_worse_one(run, tmp_path):
 def test_mean_over_runs(run):
     rows = [dict(r, run=k, scores=r["scores"] if k < 2 else r["scores"][::-1]) for k in range(3) for r in preds(30)]
     single = [run("score", stdin=[r for r in rows if r["run"] == k]).records for k in range(3)]
-    for i, line in enumerate(run("score", "--mean-over", "run", stdin=rows).records):
-        values = [records[i]["value"] for records in single]
+    for line, *each in zip(run("score", "--mean-over", "run", stdin=rows).records, *single, strict=True):
+        values = [one["value"] for one in each]
         assert line["runs"] == 3 and line["value"] == pytest.approx(sum(values) / 3)
         half = 4.302652729749462 * line["sd"] / 3**0.5  # Student's t, 2 degrees of freedom
         assert line["ci"] == [pytest.approx(line["value"] - half), pytest.approx(line["value"] + half)]

@@ -252,6 +252,7 @@ def test_a_record_leaves_infer_before_the_next_comes(trained):
 
 def test_topk_in_place_of_scores(run, trained):
     full, best = infer(run, trained[0]).records, infer(run, trained[0], "--topk", "2").records
+    assert len(full) > 1
     for a, b in zip(full, best, strict=True):
         order = sorted(range(3), key=lambda i: -a["scores"][i])[:2]
         assert b["topk"] == [[LABELS[i], a["scores"][i]] for i in order] and "scores" not in b
