@@ -20,6 +20,7 @@ import torch
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
 import plain_detector  # noqa: E402
+from standin import StandIn  # noqa: E402
 
 from mma82cli.taxonomy import Taxonomy  # noqa: E402
 from mma82cli.training.detection.films import Film  # noqa: E402
@@ -30,24 +31,9 @@ from mma82cli.training.recipe import load_recipe  # noqa: E402
 from mma82cli.video import Clip  # noqa: E402
 
 MEAN = 113 / 256  # of a window: 15.1 s at 30 frames a second, every fourth
+RATE = 20.0  # frames a second of the films of noise
 ROUNDS = 3
 CPU = torch.device("cpu")
-
-
-class Noise:
-    """Films of one noisy frame, 20 frames a second; a clip's end is how long it is."""
-
-    def __init__(self, side: int):
-        self.picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-
-    def stamps(self, clip: Clip) -> np.ndarray:
-        return np.arange(round(20 * clip.end)) / 20
-
-    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
-        return [self.picture.copy() for _ in wanted]
-
-    def stream(self, clip: Clip, every: int):
-        return ((float(time), self.picture.copy()) for time in self.stamps(clip)[::every])
 
 
 def cpu(work) -> float:
@@ -84,12 +70,12 @@ def forward(window: int, name: str) -> None:
 def steps() -> None:
     """Training steps of adatad-tiny."""
     recipe = load_recipe("adatad-tiny")
+    source = StandIn(recipe.short_side, recipe.short_side, RATE)
     rng, films = np.random.default_rng(0), []
     for i in range(16):
         seconds = float(rng.uniform(6, 14))
         films.append(Film(f"{i}", Clip(str(i), 0.0, seconds), np.array([[1.0, 3.0]]), np.array([i % 3])))
-        films[-1].look(Noise(recipe.short_side), recipe.stride)
-    source = Noise(recipe.short_side)
+        films[-1].look(source, recipe.stride)
     task = DetectionTask(recipe, source, {"train": films, "val": []}, Taxonomy("x", list("abc")), CPU, torch.float32, print)
     model = make_model(recipe, 3)
     task.parameter_groups(model)
@@ -107,7 +93,8 @@ def steps() -> None:
 def memory() -> None:
     """Films of growing length through the detector."""
     recipe = load_recipe("adatad-tiny")
-    detect = Detector(make_model(recipe, 82).requires_grad_(False), recipe, Noise(recipe.short_side), CPU)
+    source = StandIn(recipe.short_side, recipe.short_side, RATE)
+    detect = Detector(make_model(recipe, 82).requires_grad_(False), recipe, source, CPU)
     for seconds in (20, 20, 100, 400):
         took = cpu(lambda seconds=seconds: list(detect([Clip("x", 0.0, seconds)])))
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -16,11 +16,12 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+
+from standin import StandIn  # noqa: E402
 
 from mma82cli.skeleton.layouts import load_layout  # noqa: E402
 from mma82cli.taxonomy import load_taxonomy  # noqa: E402
@@ -166,33 +167,11 @@ def skeleton_infer(bench: Bench, name: str) -> None:
 # -- frames --------------------------------------------------------------------------------------------------------------
 
 
-class AtHand:
-    """Every clip is the same few frames of noise, decoded already, or (`packed`) a JPEG each, as in a pack."""
-
-    def __init__(self, height: int, width: int, count: int, packed: bool):
-        self.times = np.arange(count) / RATE
-        picture = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
-        self.picture, self.packed = cv2.resize(picture, (width, height)), packed
-        self.data = cv2.imencode(".jpg", self.picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-
-    def count(self, clip: Clip) -> int:
-        return len(self.stamps(clip))
-
-    def stamps(self, clip: Clip) -> np.ndarray:
-        return self.times if clip.end is None else self.times[self.times < clip.end]
-
-    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
-        return [cv2.imdecode(self.data, cv2.IMREAD_COLOR) if self.packed else self.picture for _ in wanted]
-
-    def stream(self, clip: Clip, every: int = 1):
-        return ((float(time), *self.pick(clip, [0])) for time in self.stamps(clip)[::every])
-
-
 def rgb(bench: Bench, name: str) -> None:
     """Training on frames that are decoded already, and on JPEGs."""
     recipe = load_recipe(name)
     for packed, words in ((False, "frames at hand"), (True, "JPEGs")):
-        source = AtHand(round(recipe.short_side * 1.2), recipe.short_side, FRAMES, packed)
+        source = StandIn(round(recipe.short_side * 1.2), recipe.short_side, RATE, FRAMES / RATE, packed)
         clips = [Labelled(Clip(str(i), 0.0, None), i % LABELS) for i in range(CLIPS)]
         task = RgbTask(recipe, source, clips, [], DEVICE, DTYPE)
         bench.training(f"{name}, {words}", make_gc_tsm(recipe, LABELS), task, 6e9 * GMAC.get(name, 0.0))
@@ -203,7 +182,7 @@ def rgb_infer(bench: Bench, name: str) -> None:
     clips = [Clip(str(i), 0.0, None) for i in range(2048 if DEVICE.type == "cuda" else 4)]
     flop = 2e9 * GMAC.get(name, 0.0)
     for packed, words in ((False, "frames at hand"), (True, "JPEGs")):
-        source = AtHand(round(recipe.short_side * 1.2), recipe.short_side, FRAMES, packed)
+        source = StandIn(round(recipe.short_side * 1.2), recipe.short_side, RATE, FRAMES / RATE, packed)
         predict = RgbPredictor(make_gc_tsm(recipe, LABELS).eval(), recipe, source, DEVICE, DTYPE)
         bench.calls(f"{name}, inference, {words}", lambda predict=predict: list(predict(clips)), len(clips), flop, 1)
 
@@ -234,7 +213,7 @@ def operations(recipe, films: list[Film], training: bool) -> float:
 def detection(bench: Bench, name: str) -> None:
     recipe = load_recipe(name)
     for packed, words in ((False, "frames at hand"), (True, "JPEGs")):
-        source = AtHand(round(recipe.short_side * 1.2), recipe.short_side, round(40 * RATE), packed)
+        source = StandIn(round(recipe.short_side * 1.2), recipe.short_side, RATE, packed=packed)
         films = detection_films(recipe, source, FILMS if DEVICE.type == "cuda" else 4)
         model, splits = make_adatad(recipe, LABELS), {"train": films, "val": []}
         task = DetectionTask(recipe, source, splits, TAXONOMY, DEVICE, DTYPE, print)
@@ -247,7 +226,7 @@ def detection(bench: Bench, name: str) -> None:
 
 def detection_infer(bench: Bench, name: str) -> None:
     recipe = load_recipe(name)
-    source = AtHand(round(recipe.short_side * 1.2), recipe.short_side, round(40 * RATE), True)
+    source = StandIn(round(recipe.short_side * 1.2), recipe.short_side, RATE, packed=True)
     films = detection_films(recipe, source, 128 if DEVICE.type == "cuda" else 2)
     detect = Detector(make_adatad(recipe, LABELS).requires_grad_(False), recipe, source, DEVICE, DTYPE)
     work = lambda: list(detect([film.clip for film in films]))  # noqa: E731
