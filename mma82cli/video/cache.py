@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -72,7 +72,7 @@ class Cache:
             if number % every == 0:
                 yield time, self.pick(clip, [number])[0]
 
-    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
+    def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """See `Frames.pick`."""
         path, offsets = self._pack(clip)
         found: dict[int, np.ndarray] = {}
@@ -105,7 +105,7 @@ class Cache:
                 raise DataError(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
         return path.stat().st_size
 
-    def missing(self, clips) -> list[Clip]:
+    def missing(self, clips: Iterable[Clip]) -> list[Clip]:
         """Those of the clips that have no pack yet."""
         return [clip for clip in clips if not self.path(clip).exists()]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -22,6 +22,22 @@ class Clip(NamedTuple):
 
     def __str__(self) -> str:
         return self.path if self.end is None else f"{self.path} from {self.start:g} to {self.end:g} s"
+
+
+class Source(Protocol):
+    """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`."""
+
+    def count(self, clip: Clip) -> int:
+        """See `Frames.count`."""
+
+    def stamps(self, clip: Clip) -> np.ndarray:
+        """See `Frames.stamps`."""
+
+    def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
+        """See `Frames.stream`."""
+
+    def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
+        """See `Frames.pick`."""
 
 
 def shrink(frame: np.ndarray, side: int) -> np.ndarray:
@@ -67,7 +83,7 @@ class Frames:
         for time, frame in self._readers.open(clip.path).frames(clip.start, clip.end, every):
             yield time, shrink(frame, self.side)
 
-    def pick(self, clip: Clip, wanted) -> list[np.ndarray]:
+    def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """The frames number `wanted` (ascending, from 0), each (h, w, 3) BGR uint8.
 
         Fewer come back where the file is damaged and the clip was counted by its packets: it is counted anew then.

@@ -9,7 +9,7 @@ files are OpenCV's: `Unsuited`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
@@ -77,7 +77,7 @@ class PacketVideo:
         """See `Video.times`; read off the packets."""
         return [self._seconds(stamp) for stamp in self._inside(start, end)]
 
-    def pick(self, wanted, start: float = 0.0, end: float | None = None) -> list[np.ndarray]:
+    def pick(self, wanted: Sequence[int], start: float = 0.0, end: float | None = None) -> list[np.ndarray]:
         """See `Video.pick`."""
         inside = self._inside(start, end)
         stamps = [int(inside[number]) for number in wanted if number < len(inside)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -97,7 +97,7 @@ class Video:
             self._grab()
         return stamps
 
-    def pick(self, wanted, start: float = 0.0, end: float | None = None) -> list[np.ndarray]:
+    def pick(self, wanted: Sequence[int], start: float = 0.0, end: float | None = None) -> list[np.ndarray]:
         """BGR frames (H,W,3) uint8 number `wanted` (ascending, from 0, perhaps repeated) of those in [start, end).
 
         Frames between are decoded but not converted, and what follows the last one is not touched. Fewer come back

@@ -11,9 +11,8 @@ import numpy as np
 from mma82cli.records import DataError
 from mma82cli.training.detection.films import film_of, readable
 from mma82cli.training.detection.recipe import AdaTADRecipe
-from mma82cli.training.rgb.data import make_packs
+from mma82cli.training.rgb.data import make_packs, source_of
 from mma82cli.training.task import Asked, Data
-from mma82cli.video import Frames
 from mma82cli.video.cache import Cache
 
 SHOWN = 3  # films named where several can't be used
@@ -26,7 +25,7 @@ class DetectionData(Data[AdaTADRecipe]):
 
     def __init__(self, recipe: AdaTADRecipe, asked: Asked):
         super().__init__(recipe, asked)
-        self.source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
+        self.source = source_of(asked, recipe.short_side)
         self.tell: Callable[[str], object] = lambda _: None
 
     def add(self, record: dict, split: str) -> None:

@@ -10,7 +10,7 @@ from mma82cli.detections import Columns
 from mma82cli.records import MISSING, DataError, number, record_id, wrong
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.rgb.data import clip_of
-from mma82cli.video import Clip
+from mma82cli.video import Clip, Source
 
 NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
 
@@ -26,7 +26,7 @@ class Film:
     times: np.ndarray | None = None  # (moments,) of the frames that the detector sees, once the file was looked into
     frames: int = 0  # of the file within the clip
 
-    def look(self, source, stride: int) -> None:
+    def look(self, source: Source, stride: int) -> None:
         """Finds when the frames are. Raises DataError where the file can't be read, or segments lie behind its end."""
         stamps = source.stamps(self.clip)
         fit(self.segments, float(stamps[-1]) - self.clip.start + step_of(stamps))
@@ -74,7 +74,7 @@ def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
     return film
 
 
-def readable(film: Film, source, stride: int) -> DataError | None:
+def readable(film: Film, source: Source, stride: int) -> DataError | None:
     """Looks into the film; -> what is wrong with it."""
     try:
         film.look(source, stride)

@@ -8,9 +8,9 @@ from mma82cli.training.detection.films import film_of
 from mma82cli.training.detection.predict import Detector
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.recipe import changed
+from mma82cli.training.rgb.data import source_of
 from mma82cli.training.task import Asked, Inference
-from mma82cli.video import Clip, Frames
-from mma82cli.video.cache import Cache
+from mma82cli.video import Clip
 
 
 class DetectionInference(Inference[AdaTADRecipe]):
@@ -20,8 +20,7 @@ class DetectionInference(Inference[AdaTADRecipe]):
         if "recipe" not in about:  # a peer's: it was trained on windows that were filled up
             recipe = changed(recipe, fill="window")
         super().__init__(model, recipe, about, asked, device, dtype)
-        source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
-        self.detect = Detector(model, recipe, source, device, dtype, asked.raw)
+        self.detect = Detector(model, recipe, source_of(asked, recipe.short_side), device, dtype, asked.raw)
 
     def check(self, record: dict) -> Clip:
         """The record's clip; its frames are decoded later."""

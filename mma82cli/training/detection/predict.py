@@ -21,7 +21,7 @@ from mma82cli.training.detection.packing import pack
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import middle
 from mma82cli.training.device import autocast
-from mma82cli.video import Clip
+from mma82cli.video import Clip, Source
 
 AT_ONCE = 8  # windows a forward pass of a GPU; a CPU's cores take one each
 
@@ -40,7 +40,9 @@ class Detector:
     """detect(clips) -> a clip's Proposals in seconds from its start, best first, or a DataError where it can't be read.
     `raw`: as they are before suppression."""
 
-    def __init__(self, model: AdaTAD, recipe: AdaTADRecipe, source, device, dtype=torch.float32, raw: bool = False):
+    def __init__(
+        self, model: AdaTAD, recipe: AdaTADRecipe, source: Source, device: torch.device, dtype=torch.float32, raw: bool = False
+    ):
         self.model, self.recipe, self.source = model.to(device).eval(), recipe, source
         self.device, self.dtype, self.raw = device, dtype, raw
         self.hop = windows.hop_of(recipe.window, recipe.overlap)

@@ -24,6 +24,7 @@ from mma82cli.training.detection.views import View, train_view
 from mma82cli.training.device import autocast
 from mma82cli.training.replays import Replays
 from mma82cli.training.task import Task
+from mma82cli.video import Source
 
 ADAPTER = ".adapter."  # in the names of weights
 ACTIVATIONS = 26  # bytes that a token leaves in a block for the backward pass, a channel, in bf16 (measured by the peers)
@@ -48,7 +49,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
     """The films of `splits` "train" and "val" (perhaps empty), whose frames `source` gives. A row is a film, of which an
     epoch sees one window."""
 
-    def __init__(self, recipe: AdaTADRecipe, source, splits: dict, labels: Taxonomy, device, dtype, tell: Callable):
+    def __init__(self, recipe: AdaTADRecipe, source: Source, splits: dict, labels: Taxonomy, device, dtype, tell: Callable):
         self.train, self.val = splits["train"], splits["val"]
         super().__init__(recipe, len(self.train), bool(self.val))
         self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0

@@ -13,6 +13,7 @@ from mma82cli.records import DataError
 from mma82cli.rgb.pictures import cut
 from mma82cli.training.detection.films import Film
 from mma82cli.training.detection.recipe import AdaTADRecipe
+from mma82cli.video import Source
 
 TRIES = 200  # at a window with an action in it; then any will do
 GREY = np.array([[0.299, 0.587, 0.114]])  # of R, G and B
@@ -26,7 +27,7 @@ class View(NamedTuple):
     labels: np.ndarray
 
 
-def train_view(source, film: Film, recipe: AdaTADRecipe, rng: np.random.Generator) -> View:
+def train_view(source: Source, film: Film, recipe: AdaTADRecipe, rng: np.random.Generator) -> View:
     """A window of the film, drawn with `rng`. Raises DataError where not one of its frames can be decoded."""
     begin, length, segments, labels = draw_window(film, recipe, rng)
     flip, light = rng.random() < recipe.flip, draw_light(recipe.jitter, rng)
@@ -45,7 +46,9 @@ def film_ends(film: Film, begin: int) -> DataError:
     return DataError(f"{film.clip.path}: no frame can be decoded {place}; expected {film.frames} frames in all")
 
 
-def draw_window(film: Film, recipe: AdaTADRecipe, rng: np.random.Generator):
+def draw_window(
+    film: Film, recipe: AdaTADRecipe, rng: np.random.Generator
+) -> tuple[int, int, np.ndarray, np.ndarray]:
     """-> (first moment, moments, segments (N, 2) in moments from there, labels) of a random window.
 
     Films that fit in a window lose up to a tenth (`shorten`). An action counts where `least_inside` of it is in the window;

@@ -9,10 +9,10 @@ from torch import Tensor
 from mma82cli.rgb import crops, sampling
 from mma82cli.rgb.pictures import cut
 from mma82cli.training.rgb.recipe import GcTsmRecipe
-from mma82cli.video import Clip
+from mma82cli.video import Clip, Source
 
 
-def train_clip(source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.Generator) -> np.ndarray:
+def train_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.Generator) -> np.ndarray:
     """A clip as training sees it, drawn with `rng` -> RGB uint8 (T, size, size, 3)."""
     draw = sampling.dense_train_indices if recipe.sampling == "dense" else sampling.train_indices
     frames = _frames(source, clip, lambda count: draw(count, recipe.frames, rng))
@@ -21,7 +21,7 @@ def train_clip(source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.Generator
     return cut(frames, box, recipe.size, flip=rng.random() < recipe.flip)
 
 
-def test_clip(source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops: int) -> np.ndarray:
+def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops: int) -> np.ndarray:
     """The views that a clip is tested by -> RGB uint8 (views, T, test_size, test_size, 3)."""
 
     def runs(count: int) -> np.ndarray:
@@ -39,13 +39,13 @@ def test_clip(source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops
     return np.stack(views)
 
 
-def tensor(pictures: list[np.ndarray], device) -> Tensor:
+def tensor(pictures: list[np.ndarray], device: torch.device) -> Tensor:
     """Arrays of equal shape, stacked, on the device."""
     batch = torch.from_numpy(np.stack(pictures))
     return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
 
 
-def _frames(source, clip: Clip, choose) -> list[np.ndarray]:
+def _frames(source: Source, clip: Clip, choose) -> list[np.ndarray]:
     """The frames that `choose(count)` asks for, in that order."""
     for _ in range(2):  # a damaged file gives fewer than its packets promised, and is then counted anew
         wanted = choose(source.count(clip))

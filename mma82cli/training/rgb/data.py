@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mma82cli.records import DataError, optional_span, video_path, wrong
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
-from mma82cli.video import Clip, Frames
+from mma82cli.video import Clip, Frames, Source
 from mma82cli.video.cache import Cache
 
 TRIED = 8  # packs that are made to tell the size of all
@@ -31,12 +31,18 @@ def clip_of(record: dict, root: str) -> Clip:
     return Clip(path, *optional_span(record))
 
 
+def source_of(asked: Asked, side: int) -> Source:
+    """Where frames come from, their shorter side `side` pixels long: from packs in the folder that is asked for, else from the
+    videos."""
+    return Cache(asked.cache, side) if asked.cache else Frames(side)
+
+
 class RgbData(Data[GcTsmRecipe]):
     """The clips of train and val, by reference."""
 
     def __init__(self, recipe: GcTsmRecipe, asked: Asked):
         super().__init__(recipe, asked)
-        self.source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
+        self.source = source_of(asked, recipe.short_side)
 
     def add(self, record: dict, split: str) -> None:
         """Keeps where a record's frames are, and its label."""

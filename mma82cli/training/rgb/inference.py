@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from mma82cli.records import DataError
-from mma82cli.training.rgb.data import clip_of
+from mma82cli.training.rgb.data import clip_of, source_of
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Inference
-from mma82cli.video import Clip, Frames
-from mma82cli.video.cache import Cache
+from mma82cli.video import Clip
 
 
 class RgbInference(Inference[GcTsmRecipe]):
@@ -16,8 +15,7 @@ class RgbInference(Inference[GcTsmRecipe]):
 
     def __init__(self, model, recipe: GcTsmRecipe, about: dict, asked: Asked, device, dtype):
         super().__init__(model, recipe, about, asked, device, dtype)
-        source = Cache(asked.cache, recipe.short_side) if asked.cache else Frames(recipe.short_side)
-        self.predict = Predictor(model, recipe, source, device, dtype)
+        self.predict = Predictor(model, recipe, source_of(asked, recipe.short_side), device, dtype)
 
     def check(self, record: dict) -> Clip:
         """The record's clip; its frames are decoded later."""

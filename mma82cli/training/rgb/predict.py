@@ -15,7 +15,7 @@ from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
 from mma82cli.training.rgb.batches import tensor, test_clip
 from mma82cli.training.rgb.recipe import GcTsmRecipe
-from mma82cli.video import Clip
+from mma82cli.video import Clip, Source
 
 AT_ONCE = {"cpu": 2, "cuda": 64}  # views a forward pass
 
@@ -23,7 +23,9 @@ AT_ONCE = {"cpu": 2, "cuda": 64}  # views a forward pass
 class Predictor:
     """predict(clips) -> probabilities, or a DataError where a clip can't be read. `views` False: one view a clip."""
 
-    def __init__(self, model: GCTSM, recipe: GcTsmRecipe, source, device, dtype=torch.float32, views: bool = True):
+    def __init__(
+        self, model: GCTSM, recipe: GcTsmRecipe, source: Source, device: torch.device, dtype=torch.float32, views: bool = True
+    ):
         self.model = fold(model).to(device, dtype)
         self.recipe, self.source, self.device, self.dtype = recipe, source, device, dtype
         self.clips, self.crops = (recipe.clips, recipe.crops) if views else (1, 1)

@@ -17,6 +17,7 @@ from mma82cli.training.rgb.batches import tensor, train_clip
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Task, accuracy
+from mma82cli.video import Source
 
 
 def make_model(recipe: GcTsmRecipe, classes: int, seed: int = 0) -> GCTSM:
@@ -32,7 +33,7 @@ def make_model(recipe: GcTsmRecipe, classes: int, seed: int = 0) -> GCTSM:
 class RgbTask(Task[GcTsmRecipe, GCTSM]):
     """Labelled clips `train` and `val` (perhaps empty), whose frames `source` gives."""
 
-    def __init__(self, recipe: GcTsmRecipe, source, train: list, val: list, device, dtype=torch.float32):
+    def __init__(self, recipe: GcTsmRecipe, source: Source, train: list, val: list, device, dtype=torch.float32):
         super().__init__(recipe, len(train), bool(val))
         self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
         self.replays = Replays(device, dtype, self.passes)
