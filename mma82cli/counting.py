@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mma82cli import crew
 from mma82cli.fingerprints import differ
 from mma82cli.metrics.confidence import Outcomes
+from mma82cli.metrics.recognition import Ranked
 from mma82cli.metrics.tally import Tally
-from mma82cli.predictions import Predictions
+from mma82cli.predictions import Batch, Predictions
 from mma82cli.records import DataError
 from mma82cli.shares import Part, Piece
 from mma82cli.stream import Line, Pipe
 from mma82cli.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from mma82cli.detections import Detections
+
+Each = Callable[[Batch, dict[str, Ranked], list[tuple]], object]  # (batch, ranks a level, groups)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Counted:
         self.scored |= other.scored
 
 
-def count(how: Counting, pipe: Pipe, each=None, also=None) -> Counted:
+def count(how: Counting, pipe: Pipe, each: Each | None = None, also: Detections | None = None) -> Counted:
     """Counts every prediction of a pipe; `each(batch, ranked, groups)` is told of them; `also` collects
     the detections of the same records."""
     tally = Tally(how.taxonomy, how.by, how.body_rule)

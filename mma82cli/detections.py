@@ -6,7 +6,7 @@ The columns are in the order of ids and, within a video, of the record: the orde
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -99,7 +99,10 @@ class Detections:
     truth     {id: record with segments}, where predictions carry no truth of their own
     """
 
-    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, split: str | None = None, by=(), truth: dict | None = None):
+    def __init__(
+        self, pipe: Pipe, taxonomy: Taxonomy, split: str | None = None, by: Iterable[str] = (),
+        truth: dict[str, dict] | None = None,
+    ):  # fmt: skip
         self.pipe, self.taxonomy, self.split, self.by, self.given = pipe, taxonomy, split, tuple(by), truth
         self.found, self.truth = Columns(scored=True), Columns(scored=False)
         self.keys: list[tuple[str, str]] = []  # (id, run) of each video

@@ -7,9 +7,9 @@ The loop takes the straight way while all is well; a line that trips it is looke
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -18,6 +18,9 @@ from mma82cli.fingerprints import Seen
 from mma82cli.records import MISSING, DataError, group_of, record_id, run_of, scores_of, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from mma82cli.detections import Detections
 
 BATCH = 4096
 _LABEL_TYPES = (str, int)  # a bool or 1.0 would pass for an id in a look-up
@@ -52,7 +55,10 @@ class Predictions:
     also      collects the detections of the same records
     """
 
-    def __init__(self, pipe: Pipe, taxonomy: Taxonomy, target="label", split=None, by=(), truth=None, softmax=False, also=None):
+    def __init__(
+        self, pipe: Pipe, taxonomy: Taxonomy, target: str = "label", split: str | None = None, by: Iterable[str] = (),
+        truth: dict[str, dict] | None = None, softmax: bool = False, also: Detections | None = None,
+    ):  # fmt: skip
         self.pipe, self.taxonomy, self.target, self.split, self.by = pipe, taxonomy, target, split, tuple(by)
         self.truth, self.softmax, self.also = truth, softmax, also
         self.other_taxonomies: set[str] = set()  # named by records, and not ours

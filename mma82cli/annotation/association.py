@@ -12,6 +12,7 @@ group in which it gains most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import lcm
 
 from mma82cli.annotation import crowds
@@ -24,12 +25,17 @@ EXACT = 1 << 4096  # the largest common denominator; beyond it a tIoU is rounded
 SCALE = 1 << 256
 
 
-def associate(spans: list[Span], owners: list[int], joins=None, unproven: list | None = None) -> list[list[int]]:
+Joins = Callable[[int, int, int, int], bool]  # (i, j, intersection, union): whether both may be in one group
+
+
+def associate(
+    spans: list[Span], owners: list[int], joins: Joins | None = None, unproven: list[int] | None = None
+) -> list[list[int]]:
     """Groups of indices, each index in one group, ordered by first start.
 
     spans     (start, end) in microseconds
     owners    a bit mask each: annotations whose masks meet can't be in one group
-    joins     joins(i, j, intersection, union) -> bool forbids further pairs; pairs that don't overlap never join
+    joins     forbids further pairs; pairs that don't overlap never join
     unproven  takes the size of every crowd whose groups are the best that were found, not surely the best there are
     """
     if _is_one_group(spans, owners) and joins is None:
@@ -69,7 +75,7 @@ def _components(spans: list[Span]) -> list[list[int]]:
     return components
 
 
-def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> tuple[list[list[int]], bool]:
+def _optimum(order: list[int], spans: list[Span], owners: list[int], joins: Joins | None) -> tuple[list[list[int]], bool]:
     """(groups, whether they are known to be the best)."""
     local = [spans[i] for i in order]  # numbered by start, so that a state has one spelling
     weights = _weights(order, local, owners, joins)
@@ -86,7 +92,7 @@ def _optimum(order: list[int], spans: list[Span], owners: list[int], joins) -> t
     return [sorted(order[n] for n in group) for group in groups], exact
 
 
-def _weights(order, local, owners, joins) -> list[dict[int, int]] | None:
+def _weights(order: list[int], local: list[Span], owners: list[int], joins: Joins | None) -> list[dict[int, int]] | None:
     """weights[n][m], m < n: tIoU as an integer over one denominator common to all pairs, so that sums are exact. None where
     more than MOST_PAIRS pairs may be together, or more than MOST_OPEN annotations are open at once."""
     fractions: list[dict[int, tuple[int, int]]] = []
@@ -113,7 +119,7 @@ def _weights(order, local, owners, joins) -> list[dict[int, int]] | None:
     return [{m: shared * (common // union) for m, (shared, union) in row.items()} for row in fractions]
 
 
-def _greedy(order, local, owners, joins) -> list[list[int]]:
+def _greedy(order: list[int], local: list[Span], owners: list[int], joins: Joins | None) -> list[list[int]]:
     """Groups of a crowd, without a promise: each annotation joins the open group in which it gains most tIoU."""
     groups: list[list[int]] = []
     open_now: list[tuple[int, int, list[int]]] = []  # first end and owners of a group that may grow, and the group

@@ -15,7 +15,7 @@ PLACES = 8  # places of left out annotations that are kept for the message
 class Reader:
     """Reads annotations and keeps what the whole input says: annotators in order of appearance, what was left out.
 
-    names     annotators, by rank
+    ranks     {annotator: rank}
     too_short how many annotations were not longer than `min_duration` (microseconds); `places` has the first of them
     """
 
@@ -27,6 +27,7 @@ class Reader:
 
     @property
     def names(self) -> list[str]:
+        """Annotators, by rank."""
         return list(self.ranks)
 
     def read(self, record: dict, file: str, number: int) -> Annotation | None:

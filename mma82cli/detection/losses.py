@@ -36,7 +36,9 @@ def diou(found: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
     return ((1 - shared / union.clamp(min=TINY) + (gap / hull.clamp(min=TINY)) ** 2) * counted).sum()
 
 
-def detection_losses(levels, masks: list[Tensor], classes: Tensor, distances: Tensor, smoothing: float = 0.0):
+def detection_losses(
+    levels: list[tuple[Tensor, Tensor, Tensor]], masks: list[Tensor], classes: Tensor, distances: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """-> (class loss, boundary loss), sums over a batch.
 
     levels     [(logits (B, C, t), offsets (B, 2, t), points)], masks [(B, t)]: as a model and `level_masks` give them
@@ -54,6 +56,6 @@ def positives(masks: list[Tensor], classes: Tensor) -> Tensor:
     return torch.cat(masks, 1) & (classes.sum(2) > 0)
 
 
-def moved(normalizer, count):
+def moved(normalizer: Tensor, count: Tensor | float) -> Tensor:
     """The moving mean after a batch in which `count` points have an action."""
     return MOMENTUM * normalizer + (1 - MOMENTUM) * torch.as_tensor(count).clamp(min=1)

@@ -24,8 +24,11 @@ class Proposals(NamedTuple):
         return Proposals(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def decode(levels, masks: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """-> for each window (segments (n, 2) in moments, scores (n, C)) of its n points that exist."""
+def decode(levels: list[tuple[Tensor, Tensor, Tensor]], masks: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """-> for each window (segments (n, 2) in moments, scores (n, C)) of its n points that exist.
+
+    levels, masks  as a model and `level_masks` give them
+    """
     points = torch.cat([level[2] for level in levels])  # (P, 4)
     scores = torch.cat([level[0] for level in levels], 2).mT.float().sigmoid()  # (B, P, C)
     offsets = torch.cat([level[1] for level in levels], 2).mT.float() * points[:, 3, None]

@@ -15,8 +15,10 @@ def multiplicities(units: int, resamples: int, seed: int) -> np.ndarray:
     return rng.multinomial(units, np.full(units, 1 / units), size=resamples)
 
 
-def ratio_interval(drawn: np.ndarray, unit: np.ndarray, counts: np.ndarray, emotion: np.ndarray, emotions: int):
-    """Percentile 95 % interval of the smoothed R: low and high (E, C).
+def ratio_interval(
+    drawn: np.ndarray, unit: np.ndarray, counts: np.ndarray, emotion: np.ndarray, emotions: int
+) -> np.ndarray:
+    """(2, E, C) percentile 95 % interval of the smoothed R: low and high.
 
     drawn (R, U) from `multiplicities`; unit, emotion (N,) of each clip; counts (N, C).
     """

@@ -13,7 +13,9 @@ import numpy as np
 from mma82cli.emotion import ratio
 
 
-def interval(counts: np.ndarray, emotion: np.ndarray, person: np.ndarray, emotions: int):
+def interval(
+    counts: np.ndarray, emotion: np.ndarray, person: np.ndarray, emotions: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """low, high and p, (E, C) each: the 95 % interval of the smoothed R and the two-sided p of R = 1. NaN where the emotion
     or the others come from one person alone; p is 1 where no clip has the action.
 

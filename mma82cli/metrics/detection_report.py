@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ class Matched(NamedTuple):
 
 
 def matched(truth: Spans, found: Spans, tious, evaluator: str, order=None) -> Matched:
-    """What each prediction takes; `order` is `best_first(found)`, if it is known."""
+    """What each prediction takes; `order` is `best_first(found.scores)`, if it is known."""
     truth = truth.take(detection.admitted(truth, evaluator))
     hits = detection.match(truth, found, tious, detection.SLACK[evaluator], order) >= 0
     return Matched(found.video, found.label, found.scores, hits, truth.video, truth.label)
@@ -48,7 +48,7 @@ def matched(truth: Spans, found: Spans, tious, evaluator: str, order=None) -> Ma
 class MatchTally:
     """Matches of all videos. A group is the tuple of a video's values of the fields `by`."""
 
-    def __init__(self, taxonomy: Taxonomy, by, levels: list[str], tious: list[float]):
+    def __init__(self, taxonomy: Taxonomy, by: Iterable[str], levels: list[str], tious: list[float]):
         self.taxonomy, self.by, self.tious = taxonomy, tuple(by), list(tious)
         self.names = {"action": taxonomy.names, "body": taxonomy.bodies}
         self.parts: dict[str, list[Matched]] = {level: [] for level in levels}

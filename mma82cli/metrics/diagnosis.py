@@ -90,7 +90,9 @@ class Diagnosis:
 
     # -- normalised average precision ------------------------------------------------------------------------
 
-    def precision(self, hit: np.ndarray, seen: np.ndarray, positives: np.ndarray):
+    def precision(
+        self, hit: np.ndarray, seen: np.ndarray, positives: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of the true positives where `hit`: normalised precision, group (threshold and label), and place in the group.
 
         hit        (H,) bool over the true positives

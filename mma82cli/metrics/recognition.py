@@ -189,7 +189,7 @@ def per_class(counts: Counts) -> dict[str, np.ndarray]:
     return {name: np.where(absent, np.nan, v) for name, v in values.items()} | {"support": support}
 
 
-def f1_mean(action: dict, body: dict):
+def f1_mean(action: dict[str, np.ndarray], body: dict[str, np.ndarray]) -> np.ndarray:
     """The challenge's number: mean of macro- and micro-F1 over both levels, from two results of `metrics`."""
     return (body["macro-f1"] + body["micro-f1"] + action["macro-f1"] + action["micro-f1"]) / 4
 

@@ -63,7 +63,9 @@ def add_intervals(lines: list[dict], tally: Tally, mine: Outcomes, resamples: in
     return degenerate
 
 
-def add_comparison(lines: list[dict], tally: Tally, mine: Outcomes, other: Outcomes, resamples: int, seed: int, rule: str):
+def add_comparison(
+    lines: list[dict], tally: Tally, mine: Outcomes, other: Outcomes, resamples: int, seed: int, rule: str
+) -> None:
     """Adds `other` (its value on the same clips), `delta` (this system less the other), `delta_ci`, `p` (paired
     bootstrap), and to top1 `mcnemar` (exact p). Raises DataError where the systems' ids differ."""
     order = aligned(mine.ids, other.ids)

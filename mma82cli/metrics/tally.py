@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Tally:
     `body_rule` is None where the level of body groups is not wanted or the taxonomy has none.
     """
 
-    def __init__(self, taxonomy: Taxonomy, by=(), body_rule: str | None = "max"):
+    def __init__(self, taxonomy: Taxonomy, by: Iterable[str] = (), body_rule: str | None = "max"):
         self.taxonomy, self.by = taxonomy, tuple(by)
         self.body_rule = body_rule if taxonomy.bodies else None
         self.body = np.array(taxonomy.body, dtype=int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mma82cli import hub
 from mma82cli.pose import BACKENDS
@@ -11,6 +12,10 @@ from mma82cli.pose.model import Model, load_model
 from mma82cli.pose.task import Settings
 from mma82cli.records import WrongUsage
 from mma82cli.skeleton.layouts import load_layout
+
+if TYPE_CHECKING:
+    from mma82cli.pose.estimator import Estimator
+    from mma82cli.pose.extract import Extractor
 
 EXTRAS = (
     "no pose estimator is installed; name a public one (--model rtmpose-m fetches it; quicker with 'mma82[pose]'), "
@@ -76,13 +81,12 @@ def _those(trait: str) -> str:
     return " and ".join(name for name, row in BACKENDS.items() if getattr(row, trait))
 
 
-def build_estimator(settings: Settings):
-    """The estimator: `infer(frames, boxes) -> (T,V,3)`, `title`, `layout`, `min_score`, `finds_person`; those that see
-    everybody in a frame have `people(frame)` too."""
+def build_estimator(settings: Settings) -> Estimator:
+    """The estimator; those that see everybody in a frame have `people(frame)` too."""
     return import_module(f"mma82cli.pose.{BACKENDS[settings.backend].module}").build(settings)
 
 
-def build_extractor(settings: Settings):
+def build_extractor(settings: Settings) -> Extractor:
     """The `Extractor` of `settings`, which turns clips into fields of records."""
     from mma82cli.pose.extract import Extractor
 

@@ -14,7 +14,9 @@ def found(keypoints: np.ndarray, min_score: float) -> np.ndarray:
     return scores.mean(-1) >= min_score
 
 
-def fill_gaps(keypoints: np.ndarray, seen: np.ndarray, times: np.ndarray, longest: float = LONGEST_GAP):
+def fill_gaps(
+    keypoints: np.ndarray, seen: np.ndarray, times: np.ndarray, longest: float = LONGEST_GAP
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Fills the frames between two that are `seen` (T,) with the straight line from one to the other, at score 0.
 
     A gap longer than `longest` seconds from the last frame seen to the next, and one at either end, stays unseen.

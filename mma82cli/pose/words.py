@@ -29,6 +29,7 @@ def _outside(clip: Clip, duration: float, path: str) -> str:
 
 
 def empty(clip: Clip, video: AnyVideo) -> str:
+    """Why there is no frame in a clip."""
     if clip.end is None:
         return f"{clip.path}: no frame after {clip.start:g} s"
     if video.ended:
@@ -51,6 +52,7 @@ def tail(clip: Clip, video: AnyVideo, times: np.ndarray) -> list[str]:
 
 
 def absent(seen: np.ndarray, filled: int) -> list[str]:
+    """In how many of the frames `seen` (T,) nobody is, and how many were `filled`."""
     lines = []
     if not seen.any():
         lines.append("no person found")

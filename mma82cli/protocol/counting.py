@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from mma82cli.records import MISSING, DataError, WrongUsage, show, text, wrong
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Index:
@@ -102,18 +106,17 @@ class Clips:
             group = f"{self.field['group']} {show(name)}"
             raise DataError(f"{group} is in domain {show(domain)}, and in {show(known)} at {where}; expected one domain")
 
-    def tables(self, chosen=None):
-        """(groups, classes (G, C), domains (G, D)) of the clips in `chosen` (indices; None: all).
+    def tables(self, chosen: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(groups, classes (G, C), domains (G, D)) of the clips in `chosen` (indices).
 
         `groups` are the numbers of the groups that occur; the counts are numpy arrays, a row a group.
         """
         import numpy as np
 
-        chosen = np.arange(len(self)) if chosen is None else np.asarray(chosen, int)
         groups, row = np.unique(np.asarray(self.group, int)[chosen], return_inverse=True)
         classes = np.zeros((len(groups), len(self.labels)))
         domains = np.zeros((len(groups), len(self.domains)))
-        for g, i in zip(row.tolist(), chosen.tolist(), strict=True):
+        for g, i in zip(row.tolist(), chosen, strict=True):
             for label in self.classes[i]:
                 classes[g, label] += 1
             if self.domain[i] >= 0:

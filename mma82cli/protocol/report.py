@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from mma82cli.protocol.counting import Clips
 from mma82cli.records import SPLITS
 
 
@@ -22,10 +23,10 @@ def divergence(p: np.ndarray, q: np.ndarray) -> float | None:
     return max(0.0, (toward(p) + toward(q)) / 2)
 
 
-def report(clips, splits: list[str | None], ratio: dict[str, float]) -> list[dict]:
+def report(clips: Clips, splits: list[str | None], ratio: dict[str, float]) -> list[dict]:
     """Rows for `--report`: a row a domain and split (domain null: all), then a row a pair of splits.
 
-    clips   a `counting.Clips`; splits[i] is clip i's split (None: in none); `ratio` the shares wanted, summing to 1
+    splits[i] is clip i's split (None: in none); `ratio` the shares wanted, summing to 1
     `deviation` is in percentage points of the domain's clips; untrimmed videos count their segments.
     """
     where = np.array([SPLITS.index(s) if s in SPLITS else -1 for s in splits], int)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mma82cli.records import DataError
-from mma82cli.skeleton.layouts import from_json
+from mma82cli.skeleton.layouts import Layout, from_json
 from mma82cli.training.skeleton import cache
 from mma82cli.training.skeleton.clips import ClipStore, LayoutOfStream, read_clip
 from mma82cli.training.skeleton.recipe import SkeletonRecipe
@@ -23,7 +23,7 @@ class SkeletonData(Data[SkeletonRecipe]):
         self.key: str | None = None  # of the input, where it is to be kept
 
     @property
-    def layout(self):
+    def layout(self) -> Layout | None:
         """The layout of all records so far."""
         return self.layouts.layout
 

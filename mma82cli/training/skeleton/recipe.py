@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from mma82cli.records import WrongUsage, show
 from mma82cli.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mma82cli.skeleton.layouts import Layout
+    from mma82cli.training.skeleton.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class SkeletonRecipe(Recipe):
         "time_crop": (0, 0.95), "logit_adjustment": (0, 10), "class_balance": (0, 1), "body_loss": (0, 100), "clips": (1, 1000),
     }  # fmt: skip
 
-    def inputs(self, layout):
+    def inputs(self, layout: Layout) -> Inputs:
         """The `Inputs` that a network of this family reads from joints of the layout."""
         raise NotImplementedError
 
@@ -84,7 +88,7 @@ class PoseC3DRecipe(SkeletonRecipe):
             if getattr(self, key) % 2**stages:
                 raise WrongUsage(f"recipe key '{key}' is {getattr(self, key)}; expected a multiple of {2**stages}")
 
-    def inputs(self, layout):
+    def inputs(self, layout: Layout) -> Inputs:
         """Heatmaps."""
         from mma82cli.training.skeleton.heatmap_inputs import HeatmapInputs
 
@@ -125,7 +129,7 @@ class STGCNRecipe(SkeletonRecipe):
             found = f"recipe key 'channels' is {show(self.channels)}"
             raise WrongUsage(f"{found}; expected a rising list of multiples of {branches} (dilations and 2 branches more)")
 
-    def inputs(self, layout):
+    def inputs(self, layout: Layout) -> Inputs:
         """Joints."""
         from mma82cli.training.skeleton.joint_inputs import JointInputs
 
