@@ -119,7 +119,7 @@ def targets(folder: Path, quick: bool) -> list[Target]:
         ]
     return [
         *known,
-        *_variants(folder, joints),
+        *_variants(folder, joints, films.out.encode()),
         *_conversions(joints, folder),
         *_files(folder, films),
         *_networks(folder, quick),
@@ -142,7 +142,7 @@ def _light() -> list[Target]:
     return [Target(n, (n, "{}"), (as_lines(r),), lines=n != "tabulate") for n, r in records.items()]
 
 
-def _variants(folder: Path, joints: bytes) -> list[Target]:
+def _variants(folder: Path, joints: bytes, filmed: bytes) -> list[Target]:
     """Other options of the commands that read lines."""
     annotations, videos, clips, topk = map(as_lines, (ANNOTATIONS, VIDEOS, CLIPS, TOPK))
     scored = as_lines([{"id": f"c{i}", "label": i % 82, "scores": [0.5] * 82} for i in range(5)])
@@ -175,6 +175,11 @@ def _variants(folder: Path, joints: bytes) -> list[Target]:
         Target("suppress --vote", ("suppress", "--method", "linear", "--vote", "0.5", "{}"), (videos,)),
         Target("plot auto", ("plot", "auto", "--out", str(folder / "figures"), "{}"), (stats,)),
         Target("plot overlay", ("plot", "overlay", "--out", str(folder / "figures"), "{}"), (joints,)),
+        Target(
+            "plot examples",
+            ("plot", "examples", "--root", str(folder / "videos"), "--out", str(folder / "figures"), "{}"),
+            (filmed,),
+        ),
         Target("stats of joints", ("stats", "{}"), (joints, videos)),
     ]
 
