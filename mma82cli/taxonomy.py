@@ -40,7 +40,8 @@ class Taxonomy:
             found = self.ids.get(label, self.ids.get(label.casefold()))
         if found is not None:
             return found
-        raise wrong(field, label, f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias)")
+        another = "; --taxonomy FILE for labels of your own" if self.name == "mma82" and isinstance(label, str) else ""
+        raise wrong(field, label, f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias{another})")
 
     def group(self, label: int) -> str | None:
         """The name of a label's body group; None in a flat label set."""
@@ -57,23 +58,28 @@ class Taxonomy:
 
 
 def from_json(data: dict) -> Taxonomy:
-    """A `Taxonomy` from the contents of its file. Raises DataError where they are not one."""
+    """A `Taxonomy` from the contents of its file; a name alone stands for a label or a body group that has no more than that.
+    Raises DataError where they are not one."""
     try:
-        labels, bodies = data["labels"], data.get("bodies") or []
-        names = [str(entry["name"]) for entry in labels]
+        labels, bodies = ([{"name": e} if isinstance(e, str) else e for e in data.get(key) or []] for key in ("labels", "bodies"))
+        names, groups = ([entry["name"] for entry in entries] for entries in (labels, bodies))
         aliases = [[str(a) for a in entry.get("aliases") or []] for entry in labels]
-        ordered = [entry["id"] for entry in labels] == list(range(len(labels)))
-        ordered &= [entry["id"] for entry in bodies] == list(range(len(bodies)))
-        body = [entry["body"] for entry in labels] if bodies else []
-        group_names = [str(entry["name"]) for entry in bodies]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f'not a taxonomy ({error!r}); expected {{"name", "bodies": […], "labels": […]}}') from None
+        ordered = all(entry.get("id", i) == i for entries in (labels, bodies) for i, entry in enumerate(entries))
+        body = [entry.get("body") for entry in labels] if bodies else []
+    except (KeyError, TypeError, AttributeError):
+        expected = '{"name": "mine", "labels": ["yes", "no", …]}, or {"name", "body", "aliases"} for each label'
+        raise DataError(f"not a taxonomy; expected {expected}") from None
     if not names or not ordered:
         raise DataError("labels and bodies of a taxonomy must carry the ids 0, 1, 2, … in order")
+    for entries in (names, groups):
+        for i, name in enumerate(entries):
+            if not isinstance(name, str) or not name or name in entries[:i]:
+                raise DataError(f"the taxonomy has a label or body named {show(name)}; expected different names")
     for i, group in enumerate(body):
-        if type(group) is not int or not 0 <= group < len(group_names):
-            raise DataError(f"label {i} of the taxonomy has body {show(group)}; expected 0..{len(group_names) - 1}")
-    return Taxonomy(str(data.get("name", "unnamed")), names, body, group_names, aliases)
+        body[i] = group = groups.index(group) if group in groups else group
+        if type(group) is not int or not 0 <= group < len(groups):
+            raise DataError(f"label {i} of the taxonomy has body {show(group)}; expected 0..{len(groups) - 1}, or a body's name")
+    return Taxonomy(str(data.get("name", "unnamed")), names, body, groups, aliases)
 
 
 def load_taxonomy(name: str = "mma82") -> Taxonomy:
