@@ -171,6 +171,17 @@ class Detections:
             self._take({**record, "predictions": []}, (name, ""), group_of(record, self.by))
         return len(lost)
 
+    def peculiar(self, lost: int) -> list[str]:
+        """What a person must know of what was read; `lost` is what `finish` returned."""
+        names = sorted(self.other_taxonomies)
+        told = [f"predictions follow taxonomy '{name}'; they are read as {self.taxonomy.name}" for name in names]
+        if lost:
+            told.append(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
+        if self.strangers:
+            names = f"{show(self.strangers[0])} (the truth's first is {show(next(iter(self.given or ()), None))})"
+            told.append(f"{len(self.strangers)} video(s) are not in the truth, as {names}; their predictions count as false")
+        return told
+
     def order(self) -> list[int]:
         """The videos in the order of their ids."""
         return sorted(range(len(self.keys)), key=self.keys.__getitem__)

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Split, TaxonomyName, command
+from mma82cli.commands.options import Split, TaxonomyName, Truth, command
 from mma82cli.records import DataError, number
 
 BordersRule = Literal["mma82", "thumos", "activitynet"]
 
 EXAMPLE = """
 mma82 diagnose detections.jsonl > figures.jsonl
+mma82 diagnose --truth truth.jsonl --plot figures predictions.jsonl
 mma82 diagnose --tiou 0.5 detections.jsonl | jq -c 'select(.analysis == "impact" and .tiou == "avg")'
 """
 
@@ -47,13 +48,13 @@ Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, 
 )
 def run(
     pipe, tiou: Tious = "0.1:0.9:0.1", borders: Borders = "mma82", taxonomy: TaxonomyName = "mma82",
-    split: Split = None, plot: Plot = None,
+    split: Split = None, truth: Truth = None, plot: Plot = None,
 ) -> None:  # fmt: skip
     """Diagnose detections: records with `segments`, `predictions` and `duration` in, a line a figure out: analysis, axis,
     bucket, error, tiou (a threshold, or "avg"), value (a fraction; null where there is nothing to take it over), n."""
     import numpy as np
 
-    from mma82cli.detections import Detections
+    from mma82cli.detections import Detections, load_truth
     from mma82cli.metrics.detection import parse_tious
     from mma82cli.metrics.diagnosis import BORDERS, Diagnosis, sort_into_buckets
     from mma82cli.plots.style import prepare
@@ -62,25 +63,25 @@ def run(
     tious = np.array(parse_tious(tiou))
     if plot:
         prepare(plot)
-    videos, told = Detections(pipe, load_taxonomy(taxonomy)), []
+    labels = load_taxonomy(taxonomy)
+    videos = Detections(pipe, labels, split, ("duration",), load_truth(truth, labels) if truth else None)
     for line in pipe.progress(pipe.lines()):
-        if split is not None and line.record.get("split") != split:
-            continue
         try:
-            duration = number(line.record, "duration", None, above=0)
+            number(line.record, "duration", None, above=0)
             videos.add(line)
         except DataError as error:
             pipe.reject(line, error)
-        else:
-            told.append(duration)
-    if not told:
+    for note in videos.peculiar(videos.finish()):
+        pipe.note(note)
+    if not videos.keys:
         which = "no records" if split is None else f"no records of split {split}"
         raise DataError(f"{which}; expected records with 'segments' and 'predictions'")
     order = videos.order()
-    truth, predictions, durations = videos.truth.spans(order), videos.found.spans(order), np.array(told, float)[order]
-    usable, axes = sort_into_buckets(truth, durations, BORDERS[borders])
+    real, predictions = videos.truth.spans(order), videos.found.spans(order)
+    durations = np.array([duration for (duration,) in videos.groups], float)[order]
+    usable, axes = sort_into_buckets(real, durations, BORDERS[borders])
     diagnosis = Diagnosis(usable, predictions, axes, tious)
-    _tell(pipe, truth, predictions, durations, diagnosis)
+    _tell(pipe, real, predictions, durations, diagnosis)
     figures = list(diagnosis.lines())
     if plot:
         from mma82cli.plots.diagnosis import draw

@@ -43,6 +43,7 @@ TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", he
 Target = Annotated[str, typer.Option("--target", metavar="FIELD", help="field that holds the truth")]
 Cache = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep decoded frames or joints here")]
 LayoutFile = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="joint set of the records")]
+Truth = Annotated[str, typer.Option("--truth", metavar="FILE", show_default=False, help="truth to join by id")]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", show_default=False, help="only records of this split")]
 Root = Annotated[str, typer.Option("--root", metavar="DIR", help="folder that 'video' paths are relative to")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, Split, Target, TaxonomyName, command, one_of
+from mma82cli.commands.options import Seed, Split, Target, TaxonomyName, Truth, command, one_of
 from mma82cli.commands.report import FormatOption, write_reports
 from mma82cli.metrics import METRICS
 from mma82cli.records import WrongUsage
@@ -51,7 +51,6 @@ LevelOption = Annotated[Level, typer.Option("--level", help="actions, their body
 By = Annotated[list[str], typer.Option("--by", metavar="FIELD", show_default=False, help="a result for each value")]
 Labels = Annotated[LabelRule, typer.Option("--labels", help="labels that mca and macro-f1 average over")]
 Body = Annotated[BodyRule, typer.Option("--body", help="how actions score their body group")]
-Truth = Annotated[str, typer.Option("--truth", metavar="FILE", show_default=False, help="truth to join by id")]
 PerClass = Annotated[bool, typer.Option("--per-class", help="add a line for each label")]
 Confusion = Annotated[bool, typer.Option("--confusion", help="add a line for each pair of labels that occurs")]
 Interval = Annotated[int, typer.Option("--ci", metavar="N", min=0, help="add a 95 % interval from N resamples; 0: none")]

@@ -7,7 +7,7 @@ from mma82cli.detections import Detections, load_truth, suppressed
 from mma82cli.metrics import detection_intervals, detection_report, report
 from mma82cli.metrics.detection import best_first, mapped, oddities, parse_tious, show_tious
 from mma82cli.metrics.detection_report import MatchTally, matched
-from mma82cli.records import DataError, show
+from mma82cli.records import DataError
 from mma82cli.stream import Pipe
 from mma82cli.taxonomy import Taxonomy
 
@@ -69,7 +69,7 @@ class Videos:
             if self.asked.cluster:
                 groups, clusters = [group[:-1] for group in groups], [group[-1] for group in groups]
             tally.add(reader.keys, groups, self._at_levels(real, found, order), clusters)
-            told = [*self._peculiar(reader, lost), *oddities(real, found, self.asked.evaluator, order)]
+            told = [*reader.peculiar(lost), *oddities(real, found, self.asked.evaluator, order)]
         tally.finish()
         return tally, told
 
@@ -83,16 +83,6 @@ class Videos:
                     guesses, order = suppressed(guesses, self.asked.body_suppress), None
             levels[level] = matched(truth, guesses, self.tious, self.asked.evaluator, order)
         return levels
-
-    def _peculiar(self, reader: Detections, lost: int) -> list[str]:
-        names = sorted(reader.other_taxonomies)
-        told = [f"predictions follow taxonomy '{name}'; they are read as {self.taxonomy.name}" for name in names]
-        if lost:
-            told.append(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
-        if reader.strangers:
-            names = f"{show(reader.strangers[0])} (the truth's first is {show(next(iter(reader.given or ()), None))})"
-            told.append(f"{len(reader.strangers)} video(s) are not in the truth, as {names}; their predictions count as false")
-        return told
 
     def counts(self):
         """Mergeable records, one a video."""

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import as_lines
 
 TRUTH = [{"start": 1.0, "end": 3.0, "label": "Nodding"}, {"start": 4, "end": 9, "label": 0}]
 FOUND = [{"start": 1.0, "end": 2.9, "label": "nodding", "score": 0.9}, {"start": 4, "end": 9, "label": "Nodding", "score": 0.4}]
@@ -48,6 +49,19 @@ def test_borders(run):
     assert full("mma82") == coverage[0] | length[0] | {("num-instances", "S")}
     assert full("activitynet") == coverage[0] | length[1] | {("num-instances", "S")}
     assert full("thumos") == coverage[1] | length[0] | {("num-instances", "S")}
+
+
+def test_truth_from_another_file(run, tmp_path):
+    other = {"id": "v2", "duration": 9, "split": "test", "segments": TRUTH, "predictions": []}
+    bare, truth = {"id": "v1", "predictions": FOUND}, tmp_path / "truth.jsonl"
+    truth.write_bytes(as_lines({k: v for k, v in r.items() if k != "predictions"} for r in (VIDEO, other)))
+    joined = run("diagnose", "--split", "test", "--truth", truth, stdin=[bare])
+    assert joined.out == run("diagnose", stdin=[VIDEO, other]).out != ""
+    assert joined.err == (
+        "mma82 diagnose: 1 of the truth's videos have no record of predictions; their segments count as missed\n"
+    )
+    strange = run("diagnose", "--truth", truth, stdin=[bare, {"id": "x", "predictions": FOUND}])
+    assert '1 video(s) are not in the truth, as "x" (the truth\'s first is "v1")' in strange.err
 
 
 def test_only_one_split_and_one_record_a_video(run):

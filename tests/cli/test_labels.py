@@ -13,6 +13,28 @@ def test_the_taxonomy_with_definitions(run):
     assert len(flat) == 8 and flat[0]["body"] is None
 
 
+def test_a_label_set_of_ones_own(run, tmp_path):
+    mine = tmp_path / "mine.json"
+
+    def labels(text):
+        mine.write_text(text)
+        return run("labels", "--taxonomy", mine)
+
+    assert [(r["id"], r["label"]) for r in labels('{"name":"mine","labels":["yes","no"]}').records] == [(0, "yes"), (1, "no")]
+    grouped = labels('{"bodies":["head","hand"],"labels":[{"name":"a","body":"head"},{"name":"b","body":1,"aliases":["hi"]}]}')
+    assert [(r["body"], r["aliases"]) for r in grouped.records] == [("head", []), ("hand", ["hi"])]
+    for bad, words in [
+        ("[1]", 'expected {"name": "mine", "labels": ["yes", "no", …]}'),
+        ('{"labels":[{"id":1,"name":"a"}]}', "the ids 0, 1, 2"),
+        ('{"labels":["a","a"]}', 'a label or body named "a"; expected different names'),
+        ('{"labels":[3]}', "not a taxonomy"),
+        ('{"bodies":["head"],"labels":["yes"]}', "label 0 of the taxonomy has body null; expected 0..0, or a body's name"),
+    ]:
+        refused = labels(bad)
+        assert refused.code == 1 and refused.err.startswith(f"mma82 labels: {mine}: ") and words in refused.err, refused.err
+        assert refused.err.count("\n") == 1
+
+
 def test_the_mapping_of_ma52(run):
     got = run("labels", "--map", "ma52")
     rows = {r["label"]: r for r in got.records}
