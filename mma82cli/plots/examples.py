@@ -20,15 +20,16 @@ MOST = 8  # clips of a figure, where none is named
 SHOWN, SIDE = 6, 240  # stills of a clip; pixels of their shorter side
 WIDE, WORDS = 8.4, 1.75  # inches of the figure; of the words beside the stills
 LETTERS, LINE = 30, 0.125  # of a line of words: how many, and its height in inches
-HEAD, TITLE = 0.16, 0.19  # inches of the times above the stills of a clip, and of its title
+BIG, TITLE = 20, 0.17  # the same of a line of the title
+HEAD = 0.16  # inches above the stills of a clip, for their times
 GAP = 0.14  # inches between clips
 
 
 @dataclass(frozen=True)
 class Example:
-    """A clip: `title` is its emotion or label, `words` are further lines; `pictures` RGB (h, w, 3) at `times` in seconds."""
+    """A clip: `title` (its emotion or label) and `words` in lines; `pictures` RGB (h, w, 3) at `times` in seconds."""
 
-    title: str
+    title: list[str]
     words: list[str]
     pictures: list[np.ndarray]
     times: np.ndarray
@@ -38,7 +39,7 @@ class Example:
         """Inches of its row."""
         tallest = max(picture.shape[0] / picture.shape[1] for picture in self.pictures)
         stills = HEAD + tallest * (WIDE - WORDS) / SHOWN
-        return max(stills, HEAD + TITLE + LINE * (len(self.words) + 0.3))
+        return max(stills, HEAD + TITLE * len(self.title) + LINE * (len(self.words) + 0.3))
 
 
 def draw(records: Iterable[dict], folder: str, options) -> list[str]:
@@ -79,9 +80,9 @@ def example(record: dict, root: str) -> Example:
     told = list(dict.fromkeys(map(str, actions))) if isinstance(actions, list) else []
     if "emotion" in record and "label" in record:
         told.insert(0, str(record["label"]))
-    title = str(record.get("emotion", record.get("label", name)))
-    lines = [line for words in told for line in wrap(words, LETTERS, subsequent_indent="  ")]
-    return Example(title, lines, pictures, moments(start, end, SHOWN) - start)
+    title = wrap(str(record.get("emotion", record.get("label", name))), BIG)
+    words = [line for each in told for line in wrap(each, LETTERS, subsequent_indent="  ")]
+    return Example(title, words, pictures, moments(start, end, SHOWN) - start)
 
 
 def _length(path: str) -> float:
@@ -99,8 +100,10 @@ def figure(examples: list[Example]):
     sheet = Figure(figsize=(WIDE, high))
     cell, top = (WIDE - WORDS) / SHOWN, high
     for one in examples:
-        sheet.text(0.08 / WIDE, (top - HEAD) / high, one.title, fontsize=9, fontweight="bold", va="top", color=INK)
-        sheet.text(0.08 / WIDE, (top - HEAD - TITLE) / high, "\n".join(one.words), fontsize=7, va="top", color=INK)
+        below = top - HEAD
+        for lines, size, weight in ((one.title, 9, "bold"), (one.words, 7, "normal")):
+            sheet.text(0.08 / WIDE, below / high, "\n".join(lines), fontsize=size, fontweight=weight, va="top", color=INK)
+            below -= TITLE * len(lines)
         for i, (picture, time) in enumerate(zip(one.pictures, one.times, strict=False)):
             tall = cell * picture.shape[0] / picture.shape[1]
             axes = sheet.add_axes(((WORDS + i * cell) / WIDE, (top - HEAD - tall) / high, 0.97 * cell / WIDE, tall / high))

@@ -207,7 +207,7 @@ def test_examples_are_stills_of_a_clip_of_each_label(run, tmp_path, films):
 def test_stills_of_an_example_are_the_clips_frames(tmp_path, films):
     record = {**films[0], "start": 0.5, "end": 1.5, "emotion": "happy", "actions": ["Nodding", "Waving", "Nodding"]}
     found = examples.example(record, str(tmp_path))
-    assert (found.title, found.words) == ("happy", [films[0]["label"], "Nodding", "Waving"])
+    assert (found.title, found.words) == (["happy"], [films[0]["label"], "Nodding", "Waving"])
     np.testing.assert_allclose(found.times, (np.arange(6) + 0.5) / 6)
     film = cv2.VideoCapture(str(tmp_path / films[0]["video"]))
     frames = [film.read()[1] for _ in range(films[0]["num_frames"])]
