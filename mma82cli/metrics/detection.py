@@ -18,9 +18,8 @@ import numpy as np
 
 from mma82cli.records import DataError, WrongUsage, show
 
-EVALUATORS = ("opentad", "activitynet", "mac")
 TIOUS = tuple(round(0.1 * i, 1) for i in range(1, 10))
-SLACK = {"opentad": 0.0, "activitynet": 0.0, "mac": 1e-4}  # seconds added to a union
+SLACK = {"opentad": 0.0, "activitynet": 0.0, "mac": 1e-4}  # of each evaluator: seconds added to a union
 _SAME = 1e-3  # seconds
 
 

@@ -16,8 +16,7 @@ from mma82cli.metrics import METRICS
 from mma82cli.records import DataError
 
 LABEL_RULES = ("sklearn", "present", "union", "all")
-BODY_RULES = ("max", "sum", "mapped")
-_START = {"max": -np.inf, "mapped": -np.inf, "sum": 0.0}  # of an empty group
+_START = {"max": -np.inf, "mapped": -np.inf, "sum": 0.0}  # of each rule: what an empty group scores
 
 
 @dataclass

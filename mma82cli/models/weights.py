@@ -24,16 +24,14 @@ SHOWN = 3  # keys named for each kind of misfit
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: tensors by name, and (ours only) the recipe, the taxonomy as its JSON, and the layout's name.
+    """What a file holds: tensors by name, and (ours only) the recipe, and the taxonomy as its JSON.
 
-    `about` is all that the metadata say, those three included.
+    `about` is all that the metadata say, those two included.
     """
 
     state: dict[str, Tensor]
     recipe: dict = field(default_factory=dict)
     taxonomy: dict | None = None
-    layout: str | None = None
-    version: str | None = None
     about: dict = field(default_factory=dict)
 
 
@@ -62,7 +60,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         about = json.loads(metadata)
         recipe = about.get("recipe") or {}
-        return Checkpoint(state, dict(recipe), about.get("taxonomy"), about.get("layout"), about.get("version"), about)
+        return Checkpoint(state, dict(recipe), about.get("taxonomy"), about)
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a sound safetensors file ({_line(error)})") from None
 

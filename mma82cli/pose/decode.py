@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-PEAKS = ("subpixel", "argmax")
 REACH = 5  # bins on either side of the best that the parabola is fitted to
 BLUR = 11  # DARK's Gaussian kernel, cells
 

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-ALIGN = ("classic", "udp")
-
 
 def region(box, size: Sequence[int], padding: float = 1.25) -> np.ndarray:
     """The region (4,) around `box` (x1,y1,x2,y2): enlarged by `padding`, then widened or heightened to the aspect of
@@ -45,8 +43,3 @@ def crop(frame: np.ndarray, area: np.ndarray, size, align: str = "classic", out=
 def to_frame(points: np.ndarray, areas: np.ndarray, size: Sequence[int], align: str = "classic") -> np.ndarray:
     """Points (N,V,2) in input pixels as points in frame pixels, for regions `areas` (N,4)."""
     return points * (areas[:, None, 2:] / pixels(size, align)) + areas[:, None, :2]
-
-
-def to_input(points: np.ndarray, areas: np.ndarray, size: Sequence[int], align: str = "classic") -> np.ndarray:
-    """The inverse of `to_frame`."""
-    return (points - areas[:, None, :2]) * (pixels(size, align) / areas[:, None, 2:])

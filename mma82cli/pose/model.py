@@ -32,6 +32,7 @@ from mma82cli import hub, share
 from mma82cli.records import DataError, WrongUsage, is_number, show
 
 KINDS = ("simcc", "heatmap", "persons", "boxes")
+ALIGN = ("classic", "udp")  # see geometry.py
 _IMAGENET = {"channel_order": "rgb", "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 _PLAIN = {"channel_order": "bgr", "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 FED: dict[str, dict[str, Any]] = {  # how networks of a kind are fed where nobody says otherwise
@@ -93,7 +94,7 @@ _CHECKS = {  # key: (test, what is expected)
     "std": (lambda v: _triple(v) and all(n > 0 for n in v), "three numbers above 0"),
     "decode": (lambda v: v in KINDS, " or ".join(f'"{kind}"' for kind in KINDS)),
     "split_ratio": (lambda v: is_number(v) and v > 0, "a number above 0"),
-    "align": (lambda v: v in ("classic", "udp"), '"classic" or "udp"'),
+    "align": (lambda v: v in ALIGN, '"classic" or "udp"'),
     "blur": (lambda v: type(v) is int and (v == 0 or (v > 0 and v % 2 == 1)), "0 or an odd number"),
     "whole_frame": (lambda v: type(v) is bool, "true or false"),
     "padding": (lambda v: is_number(v) and v > 0, "a number above 0"),

@@ -8,7 +8,7 @@ from itertools import islice, repeat
 import numpy as np
 
 from mma82cli.pose import decode, geometry
-from mma82cli.pose.engines import kind_of, open_engine
+from mma82cli.pose.engines import kind_of
 from mma82cli.pose.estimator import Estimator
 from mma82cli.pose.feed import Feed
 from mma82cli.pose.model import Model
@@ -96,10 +96,3 @@ class TopDownEstimator(Estimator):
         if (x.shape[-1], y.shape[-1]) != expected:
             raise DataError(f"{self.model.path}: {x.shape[-1]} and {y.shape[-1]} bins; expected {expected[0]} and {expected[1]}")
         return x, y
-
-
-class OnnxEstimator(TopDownEstimator):
-    """A top-down network in ONNX with its side-car."""
-
-    def __init__(self, model: Model, engine: str = "auto", device: str = "cpu", peak: str = "subpixel"):
-        super().__init__(model, open_engine(model, engine, device), peak)

@@ -3,7 +3,7 @@
 `points` are (B, M, T, V, C): x, y in the first two of C >= 2 channels, in pixels; the others (scores) only move along
 in a flip. `shapes` are (B, 2): height and width of each clip's picture. Every function returns new tensors.
 A coordinate that is exactly 0 counts as missing, x and y each for itself, in `compact` and `flip`, as in the peers
-(mmaction2 `PoseCompact`, `Resize`, `RandomResizedCrop`, `CenterCrop`, `Flip`).
+(mmaction2 `PoseCompact`, `Resize`, `RandomResizedCrop`, `Flip`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,6 @@ from mma82cli.devices import upload
 
 PADDING, THRESHOLD = 0.25, 10.0  # of the box round the joints: share of its half-size; least size in pixels
 AREA, ASPECT, ATTEMPTS = (0.56, 1.0), (3 / 4, 4 / 3), 10
-
-
-def _per_clip(values: Tensor) -> Tensor:
-    """(B, 2) as height, width -> (B, 1, 1, 1, 2) as x, y."""
-    return values.flip(1)[:, None, None, None, :]
 
 
 def _with_xy(points: Tensor, xy: Tensor) -> Tensor:
@@ -50,31 +45,14 @@ def compact(points: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor]:
 def resize(points: Tensor, shapes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Stretches each picture to `size` (height, width), whatever its proportions. -> (points, shapes)."""
     new = upload(size, shapes.device, shapes.dtype).expand_as(shapes)
-    return _scaled(points, shapes, new), new.clone()
-
-
-def resize_short(points: Tensor, shapes: Tensor, short: int) -> tuple[Tensor, Tensor]:
-    """Scales each picture so that its shorter side is `short` pixels. -> (points, shapes)."""
-    factor = short / shapes.amin(1, keepdim=True).double()
-    new = (shapes * factor + 0.5).to(shapes.dtype)
-    return _scaled(points, shapes, new), new
-
-
-def _scaled(points: Tensor, shapes: Tensor, new: Tensor) -> Tensor:
-    factor = (new.double() / shapes.double()).float()
-    return _with_xy(points, points[..., :2] * _per_clip(factor).to(points.dtype))
+    factor = (new.double() / shapes.double()).float().flip(1)[:, None, None, None]  # (B, 1, 1, 1, 2) as x, y
+    return _with_xy(points, points[..., :2] * factor.to(points.dtype)), new.clone()
 
 
 def crop(points: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Cuts each picture to its box (B, 4), x1, y1, x2, y2. Missing joints move too, as in the peers. -> (points, shapes)."""
     start = boxes[:, None, None, None, :2].to(points.dtype)
     return _with_xy(points, points[..., :2] - start), (boxes[:, 2:] - boxes[:, :2]).flip(1)
-
-
-def centre_crop(points: Tensor, shapes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Cuts the square of `size` pixels out of each picture's middle. -> (points, shapes)."""
-    start = (shapes.flip(1) - size) // 2
-    return crop(points, torch.cat((start, start + size), 1))
 
 
 def draw_crops(batch: int, source, area=AREA, aspect=ASPECT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

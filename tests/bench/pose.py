@@ -27,8 +27,8 @@ from tiny_onnx import write_constant  # noqa: E402
 from mma82cli.pose import decode, geometry  # noqa: E402
 from mma82cli.pose.extract import Extractor  # noqa: E402
 from mma82cli.pose.model import load_model  # noqa: E402
-from mma82cli.pose.onnx import OnnxEstimator  # noqa: E402
-from mma82cli.pose.task import Clip  # noqa: E402
+from mma82cli.pose.network import build  # noqa: E402
+from mma82cli.pose.task import Clip, Settings  # noqa: E402
 from mma82cli.video import Reader, Video  # noqa: E402
 
 ROUNDS, FRAMES = 8, 50
@@ -103,7 +103,7 @@ def measure(path: str, frames: list[np.ndarray], name: str, engines: list[str]) 
     print(f"  decode, plain loop of cv2          {base:7.2f}")
     print(f"  decode + crop                      {crop:7.2f}   {1000 / crop:.0f} frames/s a core")
     for engine in engines:
-        estimator = OnnxEstimator(model, engine)
+        estimator = build(Settings("onnx", model, engine=engine))
         estimator.infer(frames[:1], [BOX])
         batch = estimator._feed(range(1))
         base, network, whole, simple = costs(
@@ -131,7 +131,7 @@ def main() -> None:
         measure(path, frames, "dots", ["opencv", *ort])
     rng = np.random.default_rng(0)
     x, y = (rng.random((8, 17, n), np.float32) for n in (384, 512))
-    for peak in decode.PEAKS:
+    for peak in ("subpixel", "argmax"):
         print(f"  SimCC to joints, {peak:<10}        {cost(lambda p=peak: decode.simcc(x, y, 2.0, p), 8):7.3f}")
 
 

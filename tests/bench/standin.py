@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from mma82cli.video import Clip
+from mma82cli.video.cache import JPEG
 
 
 class StandIn:
@@ -18,7 +19,7 @@ class StandIn:
         self.rate, self.seconds, self.packed = rate, seconds, packed
         coarse = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
         self.picture = cv2.resize(coarse, (width, height))
-        self.data = cv2.imencode(".jpg", self.picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+        self.data = cv2.imencode(".jpg", self.picture, JPEG)[1]
 
     def count(self, clip: Clip) -> int:
         return len(self.stamps(clip))

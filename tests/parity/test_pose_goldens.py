@@ -10,7 +10,8 @@ import pytest
 
 from mma82cli.pose import decode, geometry
 from mma82cli.pose.model import load_model
-from mma82cli.pose.onnx import OnnxEstimator
+from mma82cli.pose.network import build
+from mma82cli.pose.task import Settings
 from mma82cli.records import DataError
 from mma82cli.video import Video
 
@@ -31,6 +32,10 @@ def tolerance(exact: float, loose: float) -> float:
     return exact if cv2.__version__.startswith("5") else loose
 
 
+def estimator_of(model, engine: str, peak: str = "subpixel"):
+    return build(Settings("onnx", model, engine=engine, peak=peak))
+
+
 def engines():
     import importlib.util
 
@@ -41,7 +46,7 @@ def engines():
 def test_rtmlib_simcc(pose, engine):
     records = [r for r in json.loads((pose / "rtmlib_decoded.json").read_text()) if r["kind"] == "simcc"]
     assert len(records) == 15
-    estimator = OnnxEstimator(load_model(str(pose / "tiny_simcc.onnx"), channel_order="bgr"), engine, peak="argmax")
+    estimator = estimator_of(load_model(str(pose / "tiny_simcc.onnx"), channel_order="bgr"), engine, peak="argmax")
     for record in records:
         frame = cv2.imread(str(pose / f"frame{record['frame']}.png"))
         joints = estimator.infer([frame], [record["bbox"]])[0]
@@ -52,7 +57,7 @@ def test_rtmlib_simcc(pose, engine):
 def test_crop_and_raw_outputs_of_rtmlib(pose):
     records = [r for r in json.loads((pose / "rtmlib_decoded.json").read_text()) if r["kind"] == "simcc" and r["frame"] == 0]
     frame = cv2.imread(str(pose / "frame0.png"))
-    estimator = OnnxEstimator(load_model(str(pose / "tiny_simcc.onnx"), channel_order="bgr"), "opencv")
+    estimator = estimator_of(load_model(str(pose / "tiny_simcc.onnx"), channel_order="bgr"), "opencv")
     for i, record in enumerate(records):
         golden = np.load(pose / f"raw_simcc_f0_b{i}.npz")
         area = estimator._crop(0, frame, record["bbox"])
@@ -79,7 +84,7 @@ def test_dots_to_a_fifth_of_a_pixel(pose, model, limit):
     if len(engines()) < 2:
         pytest.skip("OpenCV alone does not run these networks")
     truth = np.load(pose / "dot_truth.npy")
-    estimator = OnnxEstimator(load_model(str(pose / f"{model}.onnx")), "onnxruntime")
+    estimator = estimator_of(load_model(str(pose / f"{model}.onnx")), "onnxruntime")
     joints = estimator.infer((f for _, f in Video(str(pose / "dot_ffv1.avi")).frames()), [BOX] * 20)
     assert joints.shape == (20, 17, 3)
     assert rms(joints, truth) <= limit
@@ -90,7 +95,7 @@ def test_dots_as_rtmlib_rounds_them(pose):
     if len(engines()) < 2:
         pytest.skip("OpenCV alone does not run this network")
     golden = np.array(json.loads((pose / "dot_rtmlib.json").read_text())["simcc"])
-    estimator = OnnxEstimator(load_model(str(pose / "dot_simcc.onnx")), "onnxruntime", peak="argmax")
+    estimator = estimator_of(load_model(str(pose / "dot_simcc.onnx")), "onnxruntime", peak="argmax")
     joints = estimator.infer((f for _, f in Video(str(pose / "dot_ffv1.avi")).frames()), [BOX] * 20)
     assert np.abs(joints - golden).max() <= 1e-3
 
@@ -102,13 +107,13 @@ def test_engines_agree(pose, model):
     spec = load_model(str(pose / f"{model}.onnx") if model != "dots" else model)
     frames = [cv2.imread(str(pose / f"dot_frame{i}.png")) for i in range(5)]
     boxes = [BOX] * 5
-    one, other = (OnnxEstimator(spec, engine).infer(frames, boxes) for engine in engines())
+    one, other = (estimator_of(spec, engine).infer(frames, boxes) for engine in engines())
     assert np.abs(one - other).max() <= 1e-3
 
 
 def test_opencv_refuses_what_it_would_run_wrongly(pose):
     try:
-        joints = OnnxEstimator(load_model(str(pose / "dot_simcc.onnx")), "opencv").infer(
+        joints = estimator_of(load_model(str(pose / "dot_simcc.onnx")), "opencv").infer(
             [cv2.imread(str(pose / "dot_frame0.png"))], [BOX]
         )
     except DataError as error:

@@ -82,7 +82,7 @@ def test_ours_come_back_from_a_folder(tmp_path):
     assert again.dims == Dims(**SMALL, temporal_strides=(1, 1, 2), dropout=0.25)
     assert torch.equal(again(x), model(x))
     read = weights.read(tmp_path / "best.safetensors")
-    assert (read.layout, read.taxonomy, read.version) == ("coco17", {"name": "t"}, "1")
+    assert read.taxonomy == {"name": "t"} and (read.about["layout"], read.about["version"]) == ("coco17", "1")
 
 
 def distributed(state):
