@@ -82,7 +82,7 @@ def _those(trait: str) -> str:
 
 
 def build_estimator(settings: Settings) -> Estimator:
-    """The estimator; those that see everybody in a frame have `people(frame)` too."""
+    """The estimator of the backend that is asked for. Raises WrongUsage or DataError where it can't be had."""
     return import_module(f"mma82cli.pose.{BACKENDS[settings.backend].module}").build(settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,12 +16,26 @@ BATCH = 16  # inputs a run on a GPU; on a CPU one at a time is quickest (a batch
 _BY_RANKS = {(3, 3): "simcc", (4,): "heatmap", (3, 4): "persons", (3, 2): "boxes", (3,): "boxes"}
 
 
-class OrtEngine:
-    """The network on onnxruntime, one thread.
+class Engine(Protocol):
+    """A network that runs.
 
-    `outputs` are their names and `ranks` how many axes each has, `size` the input's (width, height) where it is fixed,
-    `batch` how many inputs a run may take.
+    outputs, ranks  the outputs' names, and how many axes each has
+    size            (width, height) of the input where that is fixed, else None
+    batch           how many inputs a run may take
     """
+
+    outputs: list[str]
+    ranks: list[int]
+    size: tuple[int, int] | None
+    batch: int
+
+    def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        """Inputs (N,3,h,w) float32 -> the outputs, N first in each."""
+        ...
+
+
+class OrtEngine:
+    """The network on onnxruntime, one thread. See `Engine`."""
 
     def __init__(self, path: str, device: str = "cpu"):
         import onnxruntime
@@ -50,10 +65,10 @@ class OrtEngine:
 
 
 class OpenCvEngine:
-    """The network on OpenCV's dnn module, one input a run, for installations without onnxruntime."""
+    """The network on OpenCV's dnn module, one input a run, for installations without onnxruntime. See `Engine`."""
 
     batch = 1
-    size = None
+    size: tuple[int, int] | None = None
 
     def __init__(self, path: str, size: Sequence[int]):
         cv2.setNumThreads(1)
@@ -71,7 +86,7 @@ class OpenCvEngine:
         return list(self._net.forward(self.outputs))
 
 
-def open_engine(model: Model, engine: str = "auto", device: str = "cpu"):
+def open_engine(model: Model, engine: str = "auto", device: str = "cpu") -> Engine:
     """The model on onnxruntime where that is installed (`auto`), else on OpenCV. Raises DataError or WrongUsage."""
     if engine == "auto":
         from importlib.util import find_spec
@@ -84,7 +99,7 @@ def open_engine(model: Model, engine: str = "auto", device: str = "cpu"):
     return OpenCvEngine(model.path, model.input or FED[model.decode or "simcc"]["input"])
 
 
-def kind_of(model: Model, engine) -> str:
+def kind_of(model: Model, engine: Engine) -> str:
     """What the network answers with, one of `model.KINDS`: as its side-car says, else told by its outputs.
 
     Raises DataError where the outputs are none that are known.

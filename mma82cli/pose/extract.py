@@ -16,6 +16,8 @@ from mma82cli.skeleton.layouts import load_layout
 from mma82cli.video import Reader
 
 if TYPE_CHECKING:
+    from mma82cli.pose.estimator import Estimator
+    from mma82cli.pose.onestage import PersonDetector
     from mma82cli.video.opening import AnyVideo
 
 LOOKS = 10.0  # a second: how often the detector looks for people
@@ -33,10 +35,11 @@ def joints_of(layout: str, found: str) -> list[int]:
 class Extractor:
     """An estimator, with what finds the person for it and what refines its joints. `title` names all of that."""
 
-    def __init__(self, estimator, detector=None, layout: str = "coco17", refine: str = "none"):
+    def __init__(
+        self, estimator: Estimator, detector: PersonDetector | None = None, layout: str = "coco17", refine: str = "none"
+    ):
         self.estimator, self.detector, self.layout, self.refine = estimator, detector, layout, refine
         self.pick = joints_of(layout, estimator.layout)
-        self.among_all = hasattr(estimator, "people")  # it sees everybody at once
         parts = [estimator.title, *([detector.title] if detector else []), *([refine] if refine != "none" else [])]
         self.title = "+".join(parts)
 
@@ -76,15 +79,14 @@ class Extractor:
         estimator = self.estimator
         if clip.box is not None:
             return (*self._in_boxes(clip, video, lambda _: clip.box), [])
-        if self.among_all:
+        if estimator.sees_all:
             return self._among_all(clip, video)
         if self.detector:
             box_at, warnings = self._main_box(clip, video)
             return (*self._in_boxes(clip, video, box_at), warnings)
         stamps: list[float] = []
         joints = estimator.infer(_noting(video.frames(clip.start, clip.end, reuse=True), stamps))
-        own = estimator.finds_person or estimator.model.whole_frame
-        return joints, np.array(stamps), [] if own else [words.WHOLE_FRAME]
+        return joints, np.array(stamps), [] if estimator.finds_person else [words.WHOLE_FRAME]
 
     def _in_boxes(self, clip: Clip, video: AnyVideo, box_at: Callable) -> tuple[np.ndarray, np.ndarray]:
         stamps: list[float] = []

@@ -53,13 +53,13 @@ class _Watch:
 
     def __init__(self, extract: Extractor, box):
         self._extract, self._box, self._given = extract, box, box is not None
-        self._finder = None if self._given else extract.detector or (extract.estimator if extract.among_all else None)
+        self._finder = None if self._given else extract.detector or (extract.estimator if extract.estimator.sees_all else None)
         self._follower, self._looked, self._found, self._shape = Follower(), -1e9, None, (0, 0)
 
     def look(self, frame: np.ndarray, stamp: float) -> None:
         """Finds the person in a frame where it is time to; in every frame where that gives the joints too."""
         self._shape = frame.shape[:2]
-        if self._finder is None or (not self._extract.among_all and stamp - self._looked < 1 / LOOKS - 1e-6):
+        if self._finder is None or (not self._extract.estimator.sees_all and stamp - self._looked < 1 / LOOKS - 1e-6):
             return
         self._looked = stamp
         people = self._finder.people(frame)
@@ -71,7 +71,7 @@ class _Watch:
         """The joints (V,3) of each frame, NaN where nobody is."""
         estimator = self._extract.estimator
         nobody = np.full((estimator.joints, 3), np.nan)
-        if self._extract.among_all and not self._given:
+        if estimator.sees_all and not self._given:
             for _ in frames:
                 yield nobody if self._found is None else self._found
         elif self._finder is not None:
@@ -88,7 +88,7 @@ class _Watch:
         shown = shown[:, self._extract.pick]
         shown[..., 2] = np.clip(shown[..., 2], 0.0, 1.0)
         estimator = self._extract.estimator
-        guessed = self._box is None and self._finder is None and not (estimator.finds_person or estimator.model.whole_frame)
+        guessed = self._box is None and self._finder is None and not estimator.finds_person
         fields = {"time": round(stamp, 6), "layout": self._extract.layout, "keypoints": to_record(shown, [here])}
         fields.update(width=self._shape[1], height=self._shape[0], num_frames=1, model=self._extract.title)
         return {**fields, "warnings": [WHOLE_FRAME]} if guessed else fields

@@ -8,7 +8,7 @@ from itertools import repeat
 import numpy as np
 
 from mma82cli.pose import geometry
-from mma82cli.pose.engines import kind_of
+from mma82cli.pose.engines import Engine, kind_of
 from mma82cli.pose.estimator import Estimator
 from mma82cli.pose.feed import Feed
 from mma82cli.pose.model import Model
@@ -26,7 +26,7 @@ STRIDES = (8, 16, 32)  # of YOLOX's grids
 class _WholeFrame:
     """A network on an engine, fed with the whole frame, fitted into the upper left corner of its input."""
 
-    def __init__(self, model: Model, run, kind: str):
+    def __init__(self, model: Model, run: Engine, kind: str):
         self._run = run
         if kind_of(model, self._run) != kind:
             raise DataError(f"{model.path}: not a network that finds {kind}; its outputs are {', '.join(self._run.outputs)}")
@@ -47,7 +47,7 @@ class _WholeFrame:
 class PersonDetector(_WholeFrame):
     """YOLOX, with suppression in its graph (boxes (1,N,5), classes (1,N)) or without ((1,A,5+classes))."""
 
-    def __init__(self, model: Model, run):
+    def __init__(self, model: Model, run: Engine):
         super().__init__(model, run, "boxes")
 
     def people(self, frame: np.ndarray) -> People:
@@ -79,7 +79,9 @@ class PersonDetector(_WholeFrame):
 class OneStageEstimator(_WholeFrame, Estimator):
     """RTMO: boxes (1,N,5) and joints (1,N,V,3) of everybody in the frame."""
 
-    def __init__(self, model: Model, run):
+    sees_all = True
+
+    def __init__(self, model: Model, run: Engine):
         super().__init__(model, run, "persons")
         count = self._answers(np.zeros((64, 64, 3), np.uint8))[0][1].shape[2]
         self.layout = model.layout or LAYOUTS.get(count)
@@ -88,7 +90,7 @@ class OneStageEstimator(_WholeFrame, Estimator):
         self.joints = count
 
     def people(self, frame: np.ndarray) -> People:
-        """The people in a BGR frame (H,W,3) uint8 with their joints, best first."""
+        """See `Estimator`."""
         (boxes, joints), scale = self._answers(frame)
         boxes, joints = boxes[0].astype(float), joints[0].astype(float)
         good = boxes[:, 4] >= MIN_SCORE

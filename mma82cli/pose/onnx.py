@@ -8,7 +8,7 @@ from itertools import islice, repeat
 import numpy as np
 
 from mma82cli.pose import decode, geometry
-from mma82cli.pose.engines import kind_of
+from mma82cli.pose.engines import Engine, kind_of
 from mma82cli.pose.estimator import Estimator
 from mma82cli.pose.feed import Feed
 from mma82cli.pose.model import Model
@@ -22,12 +22,10 @@ LAYOUTS = {17: "coco17", 133: "coco133"}  # by the number of joints, where no si
 class TopDownEstimator(Estimator):
     """A top-down network on an engine, which looks for joints in the box that it is given."""
 
-    finds_person = False
-
-    def __init__(self, model: Model, run, peak: str = "subpixel"):
+    def __init__(self, model: Model, run: Engine, peak: str = "subpixel"):
         self.model = model = model.completed(kind_of(model, run), run.size)
         self.title = model.title + ("" if peak == "subpixel" else f"+{peak}")
-        self.min_score, self.peak = model.min_score, peak
+        self.min_score, self.finds_person, self.peak = model.min_score, model.whole_frame, peak
         self._run, self._feed = run, Feed(model, CHUNK, run.batch)
         self._feed.crops[0] = 0
         count = self._look(1)[0].shape[1]
