@@ -8,7 +8,8 @@
     sha256 = "5c0a4bf6…"         # of the file as it is kept, or its first digits as far as they are known
     layout = "coco17"            # other keys are the caller's: how to feed a network, say
 
-Where not all of the hash is known, the rest is pinned on first use in a file NAME.sha256 beside it. A torn download is
+Where not all of the hash is known, the rest is pinned on first use in a file NAME.sha256 beside it; what a server names
+as the hash of a file that it leads to (Hugging Face's does) must be the one of what came. A torn download is
 taken up where it ended; processes that want one file at the same time fetch it once.
 """
 
@@ -125,8 +126,12 @@ def _verify(file: PublicFile, path: Path, tell: Tell) -> None:
     if len(known) < 64:
         how_far = f"only its first {len(known)} digits are known" if known else "its publisher names none"
         tell(f"{file.name}: sha256 {digest} is taken on trust from now on ({how_far})")
-        with Replacing(pin) as temporary:
-            Path(temporary).write_text(digest + "\n")
+        _pin(path, digest)
+
+
+def _pin(path: Path, digest: str) -> None:
+    with Replacing(Path(f"{path}.sha256")) as temporary:
+        Path(temporary).write_text(digest + "\n")
 
 
 def _digest(path: str | Path) -> str:
@@ -148,14 +153,15 @@ def _bring(file: PublicFile, path: Path, tell: Tell) -> None:
     part = Path(f"{path}.part")
     while True:
         resumed = part.exists() and part.stat().st_size > 0
-        _download(file, part, path, tell)
+        named = _download(file, part, path, tell)
+        expected = file.sha256 or ("" if file.member else named)
         try:
             if file.member:
                 with Replacing(path) as unpacked:
                     _unpack(file, part, unpacked)
-                    _check(file, unpacked)
+                    _check(file, unpacked, expected)
             else:
-                _check(file, part)
+                _check(file, part, expected)
                 os.replace(part, path)
         except DataError:
             part.unlink(missing_ok=True)
@@ -163,13 +169,15 @@ def _bring(file: PublicFile, path: Path, tell: Tell) -> None:
                 continue
             raise
         part.unlink(missing_ok=True)
+        if named and expected == named and not Path(f"{path}.sha256").exists():
+            _pin(path, named)
         return
 
 
-def _check(file: PublicFile, path: str | Path) -> None:
+def _check(file: PublicFile, path: str | Path, expected: str) -> None:
     found = _digest(path)
-    if not found.startswith(file.sha256):
-        raise DataError(f"{file.url}: the sha256 of what came is {found}; expected {file.sha256}")
+    if not found.startswith(expected):
+        raise DataError(f"{file.url}: the sha256 of what came is {found}; expected {expected}")
 
 
 def _unpack(file: PublicFile, part: Path, path: str) -> None:
@@ -185,14 +193,15 @@ def _unpack(file: PublicFile, part: Path, path: str) -> None:
         raise DataError(f"{file.url}: what came is no zip that can be read ({error})") from None
 
 
-def _download(file: PublicFile, part: Path, path: Path, tell: Tell) -> None:
-    """Fills `part` to the end of the URL's file. Raises DataError where it can't be had."""
-    reason = ""
+def _download(file: PublicFile, part: Path, path: Path, tell: Tell) -> str:
+    """Fills `part` to the end of the URL's file; -> the hash that the server names, if any. Raises DataError where the file
+    can't be had."""
+    reason, way = "", _Way()
     for attempt in range(ATTEMPTS):
         time.sleep(0.3 * attempt)
         try:
-            if _take(file, part, path, tell):
-                return
+            if _take(file, part, path, tell, way):
+                return way.named
             reason = "the connection ended early"
         except urllib.error.HTTPError as error:
             reason = f"the server answers {error.code} {error.reason}"
@@ -207,14 +216,26 @@ def _download(file: PublicFile, part: Path, path: Path, tell: Tell) -> None:
     raise DataError(f"{file.name} can't be fetched from {file.url} ({reason}); offline, {by_hand} at {path}")
 
 
-def _take(file: PublicFile, part: Path, path: Path, tell: Tell) -> bool:
+class _Way(urllib.request.HTTPRedirectHandler):
+    """Goes where servers lead; `named` is the hash that one of them named of the file there."""
+
+    named = ""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        tag = headers.get("X-Linked-ETag", "").strip('"')
+        self.named = tag if re.fullmatch("[0-9a-f]{64}", tag) else self.named
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _take(file: PublicFile, part: Path, path: Path, tell: Tell, way: _Way) -> bool:
     """One request for what `part` lacks; True where it then holds all of the file."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": f"mma82/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        answer = urllib.request.urlopen(urllib.request.Request(file.url, headers=headers), timeout=PATIENCE)
+        request = urllib.request.Request(file.url, headers=headers)
+        answer = urllib.request.build_opener(way).open(request, timeout=PATIENCE)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # it has no more bytes than we have
             raise

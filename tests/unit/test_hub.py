@@ -30,13 +30,14 @@ SHA = hashlib.sha256(DATA).hexdigest()
 
 class Server(ThreadingHTTPServer):
     """Serves `files`; `tear` bytes at most an answer, `pause` seconds before each PIECE of it; `ranges` False answers every
-    request with the whole."""
+    request with the whole; `leads` are paths that lead to others, of which the hash is `named`."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files, self.asked, self.tear, self.ranges, self.pause = {}, [], None, True, 0.0
+        self.leads, self.named = {}, SHA
         self.root = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -44,6 +45,11 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append((self.path, wanted))
+        if self.path in server.leads:
+            self.send_response(302)
+            self.send_header("X-Linked-ETag", f'"{server.named}"')
+            self.send_header("Location", server.leads[self.path])
+            return self.end_headers()
         data = server.files.get(self.path)
         if data is None:
             return self.send_error(404, "Not Found")
@@ -168,6 +174,19 @@ def test_what_is_not_known_of_a_hash_is_pinned(server, table, tmp_path):
         path.write_bytes(b"another")
         with pytest.raises(DataError, match=f"expected {SHA}"):
             hub.fetch(name)
+
+
+def test_the_hash_that_a_server_names_is_held_to(server, table, tmp_path):
+    table(net={"url": f"{server.root}/resolve/net.bin"})
+    server.leads, server.files, server.tear = {"/resolve/net.bin": "/store/1"}, {"/store/1": DATA}, 200_000
+    told = []
+    assert hub.fetch("net", told.append).read_bytes() == DATA
+    assert not any("trust" in line for line in told) and (tmp_path / "cache" / "net.bin.sha256").read_text() == SHA + "\n"
+    (tmp_path / "cache" / "net.bin").unlink()
+    server.files["/store/1"] = DATA[::-1]
+    with pytest.raises(DataError, match=f"expected {SHA}"):
+        hub.fetch("net")
+    assert not (tmp_path / "cache" / "net.bin").exists()
 
 
 def test_offline_says_where_to_put_the_file(server, table, tmp_path):
