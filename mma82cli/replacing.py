@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+from typing import IO
 
 NAMED = 50  # letters of the name that the other name keeps: with four bytes each it is still short enough for any disk
 _unfinished: set[str] = set()  # of this process
@@ -20,7 +21,7 @@ class Replacing:
     """`with Replacing(path) as temporary`: what stands at `temporary` as the block ends takes the place of `path`.
 
     An error leaves `path` as it was. A link stays a link: what it leads to is replaced. `ending` is what `temporary` must
-    end in, for those who go by it. Raises OSError that names `path`; nothing is synced to the disk.
+    end in, for those who go by it. Raises OSError that names `path`.
     """
 
     def __init__(self, path: str | os.PathLike, ending: str = ""):
@@ -41,9 +42,11 @@ class Replacing:
         if isinstance(error, OSError) and error.strerror and error.filename in (None, self.temporary):
             error.filename = self.path
 
-    def commit(self) -> None:
-        """From here on `path` is the new one."""
+    def commit(self, file: IO | None = None) -> None:
+        """From here on `path` is the new one. `file`, open at `temporary`, is on the disk first."""
         try:
+            if file is not None:
+                os.fsync(file.fileno())
             os.replace(self.temporary, self._target)
         except OSError as error:
             self.forget()

@@ -133,25 +133,38 @@ class Input:
                 yield name, io.BufferedReader(_Unzipped(name, buffered), BUFFER) if zipped else buffered
 
 
+class _Sink(io.FileIO):
+    """A file whose errors name it as the person does."""
+
+    def __init__(self, file: str | int, name: str, mode: str = "wb"):
+        try:
+            super().__init__(file, mode, closefd=isinstance(file, str))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
+        self.name = name
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.name
+            raise
+
+
 class Output:
     """Bytes to stdout, or to a file that is replaced only when `commit` is reached."""
 
     def __init__(self, path: str | None = None):
         self.path = path
         self._replacing: Replacing | None = None
-        self._file: BinaryIO
         self.name = path or "<stdout>"
-        if path is None:
-            self._file = io.BufferedWriter(io.FileIO(1, "wb", closefd=False), BUFFER)
-        elif _in_place(path):
-            self._file = open(path, "wb")  # noqa: SIM115
+        if path is None or _in_place(path):
+            sink = _Sink(path or 1, self.name)
         else:
             replacing = Replacing(path)
-            try:
-                self._file = open(replacing.temporary, "xb", BUFFER)  # noqa: SIM115
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, path) from None
+            sink = _Sink(replacing.temporary, path, "xb")
             self._replacing = replacing
+        self._file = io.BufferedWriter(sink, BUFFER)
         self.write = self._file.write
         self._zip = None
         if path and path.endswith(".gz"):
@@ -179,8 +192,7 @@ class Output:
             self._zip.close()
         self._file.flush()
         if self._replacing:
-            os.fsync(self._file.fileno())
-            self._replacing.commit()
+            self._replacing.commit(self._file)
             self._replacing = None
         if self.path is not None:
             self._file.close()

@@ -138,11 +138,6 @@ def run_in(pipe, function, options: dict) -> int:
             time.sleep(PATIENCE)
             sys.exit(2 if isinstance(error, WrongUsage) else 1)
         raise
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError) and error.filename is None:
-            error.filename = pipe.out.name
-        _abandon(pipe)
-        raise
     except BaseException:
         _abandon(pipe)
         raise

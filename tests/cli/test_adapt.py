@@ -52,7 +52,12 @@ def test_kept_features_change_nothing(run, few):
     folder, _ = few
     outs = [run("adapt", "run", "--cache", "features", "few.jsonl", cwd=folder, env=QUICK).out for _ in range(2)]
     assert outs[0] == outs[1] == run("adapt", "run", "few.jsonl", cwd=folder, env=QUICK).out
-    assert [name for name in os.listdir(folder / "features") if name.startswith("features-")]
+    (kept,) = (folder / "features").iterdir()
+    whole = kept.read_bytes()
+    for torn in (whole[:1000], b""):
+        kept.write_bytes(torn)
+        again = run("adapt", "run", "--cache", "features", "few.jsonl", cwd=folder, env=QUICK)
+        assert again.out == outs[0] and kept.read_bytes() == whole, again.err
 
 
 def test_what_is_no_few_shot_protocol_is_named(run, few):

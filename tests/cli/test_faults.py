@@ -24,8 +24,8 @@ CROWD = int(os.environ.get("CROWD", "20"))  # processes at once
 SMALL = 1 << 16  # bytes: as much as a file may have where the disk is full
 
 
-def full_disk():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, SMALL))
+def full_disk(room=SMALL):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
 
 def call(*arguments, **options) -> Result:
@@ -78,6 +78,22 @@ def test_a_disk_that_fills_up_is_one_line_and_harms_nothing(tmp_path, arguments)
     out.write_text("the old one\n")
     one_line(call(*arguments, "-o", out, input=MANY, preexec_fn=full_disk), f"{out}: File too large")
     assert out.read_text() == "the old one\n" and os.listdir(tmp_path) == ["out.json"]
+
+
+CLIPS = [{"id": f"c{i}", "subject": f"s{i % 9}", "label": i % 4} for i in range(60)]
+BESIDE = [
+    (["merge-annotations", "--agreement"], ANNOTATIONS),
+    (["make-splits", "--publish"], CLIPS),
+    (["make-splits", "--report"], CLIPS),
+]
+
+
+@pytest.mark.parametrize(("arguments", "records"), BESIDE, ids=[" ".join(words[::len(words) - 1]) for words, _ in BESIDE])
+def test_a_full_disk_under_a_file_beside_stdout_names_that_file(tmp_path, arguments, records):
+    beside = tmp_path / "beside.jsonl"
+    done = call(*arguments, beside, "-q", input=as_lines(records), preexec_fn=lambda: full_disk(100))
+    one_line(done, f"mma82 {arguments[0]}: {beside}: File too large")
+    assert not os.listdir(tmp_path)
 
 
 def test_a_disk_that_fills_up_is_one_line_of_a_figure_and_leaves_the_old_one(tmp_path):

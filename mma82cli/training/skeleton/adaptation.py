@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -118,8 +120,8 @@ class FeatureCache:
             name.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         self.path = folder and Path(folder) / f"features-{name.hexdigest()[:24]}.npz"
         self.found: dict[str, np.ndarray] = {}
-        if self.path and self.path.is_file():
-            with np.load(self.path) as file:
+        if self.path:  # where there is none, or a damaged one, they are computed again
+            with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile), np.load(self.path) as file:
                 self.found = dict(zip(file["keys"].tolist(), file["features"], strict=True))
 
     def add(self, new: dict[str, np.ndarray]) -> None:
