@@ -35,20 +35,24 @@ class Merged(NamedTuple):
 
 def merge(spans: list[Span], rule: str = "paper", threshold: Fraction = HALF) -> Merged:
     """The segment for one instance from one span an annotator, those that come first in the input first."""
-    count = len(spans)
-    if count == 1:
+    if len(spans) == 1:
         return Merged(*spans[0], False, None)
-    if count == 2:
-        return _close(spans, 0, 1, True, rule, threshold, *_overlaps(spans))
     ious, floats, agreement = _overlaps(spans)
     if rule == "median":
-        return _close(spans, 0, 1, False, rule, threshold, ious, floats, agreement)
-    j, tie_j = _first_of_best([sum(row) for row in floats], lambda i: sum(Fraction(*pair) for pair in ious[i]))
-    k, tie_k = _first_of_best(floats[j], lambda i: Fraction(*ious[j][i]))
-    return _close(spans, j, k, tie_j or tie_k, rule, threshold, ious, floats, agreement)
+        return Merged(_median([s[0] for s in spans]), _median([s[1] for s in spans]), False, agreement)
+    j, k, tie = 0, 1, True  # of two, both are as near to the other
+    if len(spans) > 2:
+        j, tie_j = _first_of_best([sum(row) for row in floats], lambda i: sum(Fraction(*pair) for pair in ious[i]))  # Eq. 2
+        k, tie_k = _first_of_best(floats[j], lambda i: Fraction(*ious[j][i]))  # Eq. 3
+        tie = tie_j or tie_k
+    (a, b), (c, d), (shared, union) = spans[j], spans[k], ious[j][k]
+    if shared * threshold.denominator > threshold.numerator * union:  # Eq. 4
+        return Merged(a if a < c else c, b if b > d else d, tie, agreement)
+    start, end = (c, d) if rule == "paper" else (a, b)
+    return Merged(start, end, tie, agreement)
 
 
-def _overlaps(spans: list[Span]):
+def _overlaps(spans: list[Span]) -> tuple[list[list[tuple[int, int]]], list[list[float]], float]:
     """(tIoU of every pair as fractions, the same as floats, their mean over pairs); 0 and -1 of a span with itself."""
     count = len(spans)
     ious = [[(0, 1)] * count for _ in spans]
@@ -61,17 +65,6 @@ def _overlaps(spans: list[Span]):
             floats[j][k] = floats[k][j] = value
             values.append(value)
     return ious, floats, fsum(values) / len(values)
-
-
-def _close(spans, j: int, k: int, tie: bool, rule: str, threshold: Fraction, ious, floats, agreement: float) -> Merged:
-    """Eq. 4, or the median."""
-    if rule == "median":
-        return Merged(_median([s[0] for s in spans]), _median([s[1] for s in spans]), False, agreement)
-    (a, b), (c, d), (shared, union) = spans[j], spans[k], ious[j][k]
-    if shared * threshold.denominator > threshold.numerator * union:
-        return Merged(a if a < c else c, b if b > d else d, tie, agreement)
-    start, end = (c, d) if rule == "paper" else (a, b)
-    return Merged(start, end, tie, agreement)
 
 
 def _first_of_best(floats: list[float], exact) -> tuple[int, bool]:
