@@ -6,7 +6,7 @@ The columns are in the order of ids and, within a video, of the record: the orde
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -178,8 +178,8 @@ class Detections:
         if lost:
             told.append(f"{lost} of the truth's videos have no record of predictions; their segments count as missed")
         if self.strangers:
-            names = f"{show(self.strangers[0])} (the truth's first is {show(next(iter(self.given or ()), None))})"
-            told.append(f"{len(self.strangers)} video(s) are not in the truth, as {names}; their predictions count as false")
+            example = f"{show(self.strangers[0])} (the truth's first is {show(next(iter(self.given or ()), None))})"
+            told.append(f"{len(self.strangers)} video(s) are not in the truth, as {example}; their predictions count as false")
         return told
 
     def order(self) -> list[int]:
@@ -187,7 +187,7 @@ class Detections:
         return sorted(range(len(self.keys)), key=self.keys.__getitem__)
 
 
-def load_truth(path: str, taxonomy: Taxonomy, say: Callable[[str], None] = lambda message: None) -> dict[str, dict]:
+def load_truth(path: str, taxonomy: Taxonomy) -> dict[str, dict]:
     """{id: record with `segments`} of a truth file: a video a line, or a segment a line (then the id is its `video`,
     and the video has the fields that all its lines agree on). Raises DataError with the place."""
     truth: dict[str, dict] = {}

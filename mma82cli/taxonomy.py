@@ -65,7 +65,7 @@ def from_json(data: dict) -> Taxonomy:
         names, groups = ([entry["name"] for entry in entries] for entries in (labels, bodies))
         aliases = [[str(a) for a in entry.get("aliases") or []] for entry in labels]
         ordered = all(entry.get("id", i) == i for entries in (labels, bodies) for i, entry in enumerate(entries))
-        body = [entry.get("body") for entry in labels] if bodies else []
+        said = [entry.get("body") for entry in labels] if bodies else []
     except (KeyError, TypeError, AttributeError):
         expected = '{"name": "mine", "labels": ["yes", "no", …]}, or {"name", "body", "aliases"} for each label'
         raise DataError(f"not a taxonomy; expected {expected}") from None
@@ -75,10 +75,12 @@ def from_json(data: dict) -> Taxonomy:
         for i, name in enumerate(entries):
             if not isinstance(name, str) or not name or name in entries[:i]:
                 raise DataError(f"the taxonomy has a label or body named {show(name)}; expected different names")
-    for i, group in enumerate(body):
-        body[i] = group = groups.index(group) if group in groups else group
+    body: list[int] = []
+    for i, group in enumerate(said):
+        group = groups.index(group) if group in groups else group
         if type(group) is not int or not 0 <= group < len(groups):
             raise DataError(f"label {i} of the taxonomy has body {show(group)}; expected 0..{len(groups) - 1}, or a body's name")
+        body.append(group)
     return Taxonomy(str(data.get("name", "unnamed")), names, body, groups, aliases)
 
 
