@@ -64,7 +64,7 @@ def run(
     keep_freed_memory()
     asked = Asked(labels, target, load_layout(layout) if layout else None, cache=cache)
     adaptation = _adaptation(model, settings, about, asked, where, choose_precision(precision, where))
-    records = _read(pipe, adaptation, target)
+    records = _read(pipe, adaptation)
     fit = {
         "head": lambda rows, support: adaptation.heads(rows, support, pull),
         "prototype": adaptation.prototypes,
@@ -84,7 +84,7 @@ def _adaptation(model, settings, about, asked, device, dtype):
     return SkeletonAdaptation(model, settings, about, asked, device, dtype)
 
 
-def _read(pipe, adaptation, target: str) -> list[dict]:
+def _read(pipe, adaptation) -> list[dict]:
     """The light part of each target record, in order; the joints go into `adaptation`."""
     from mma82cli.records import DataError, record_id
 

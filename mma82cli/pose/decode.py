@@ -34,14 +34,14 @@ def simcc(x: np.ndarray, y: np.ndarray, ratio: float = 2.0, peak: str = "subpixe
     return points / ratio, score
 
 
-def parabola(bins: np.ndarray, best: np.ndarray, reach: int = REACH) -> np.ndarray:
+def parabola(bins: np.ndarray, best: np.ndarray) -> np.ndarray:
     """How far beside bin `best` (…) of `bins` (…,B) the vertex of the log-parabola lies, within two bins
     (in noise the best bin itself is off).
 
-    Least squares over `best` +- `reach` weighted by the squared response, since noise in the response p is noise/p in
+    Least squares over `best` +- REACH weighted by the squared response, since noise in the response p is noise/p in
     log p (Guo 2011). Where responses are not positive the offset is 0.
     """
-    d = np.arange(-reach, reach + 1)
+    d = np.arange(-REACH, REACH + 1)
     at = best[..., None] + d
     inside = (at >= 0) & (at < bins.shape[-1])
     p = np.take_along_axis(bins, np.clip(at, 0, bins.shape[-1] - 1), -1).astype(np.float64)

@@ -14,19 +14,17 @@ def found(keypoints: np.ndarray, min_score: float) -> np.ndarray:
     return scores.mean(-1) >= min_score
 
 
-def fill_gaps(
-    keypoints: np.ndarray, seen: np.ndarray, times: np.ndarray, longest: float = LONGEST_GAP
-) -> tuple[np.ndarray, np.ndarray, int]:
+def fill_gaps(keypoints: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """Fills the frames between two that are `seen` (T,) with the straight line from one to the other, at score 0.
 
-    A gap longer than `longest` seconds from the last frame seen to the next, and one at either end, stays unseen.
+    A gap longer than LONGEST_GAP from the last frame seen to the next, and one at either end, stays unseen.
     Returns keypoints (T,V,3), seen (T,) and the number of frames filled.
     """
     keypoints, seen = keypoints.copy(), seen.copy()
     at = np.flatnonzero(seen)
     filled = 0
     for a, b in zip(at[:-1], at[1:], strict=True):
-        if b - a < 2 or times[b] - times[a] > longest + 1e-6:
+        if b - a < 2 or times[b] - times[a] > LONGEST_GAP + 1e-6:
             continue
         share = ((times[a + 1 : b] - times[a]) / (times[b] - times[a]))[:, None, None]
         keypoints[a + 1 : b, :, :2] = (1 - share) * keypoints[a, :, :2] + share * keypoints[b, :, :2]

@@ -5,18 +5,20 @@ A box is (x, y, width, height) in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
 NEAR = 3  # pixels: a side that differs less from the network's input is the input's
 
 
-def crop_sizes(width: int, height: int, size: int, scales=SCALES, distort: int = 1) -> list[tuple[int, int]]:
-    """(width, height) of the crops that may be drawn: sides of the shorter side's length times `scales`, no further apart
-    in that list than `distort`."""
+def crop_sizes(width: int, height: int, size: int, scales: Sequence[float] = SCALES) -> list[tuple[int, int]]:
+    """(width, height) of the crops that may be drawn: sides of the shorter side's length times `scales`, both by one of them
+    or by two that are neighbours."""
     base = min(width, height)
     sides = [size if abs(side - size) < NEAR else side for side in (int(base * scale) for scale in scales)]
-    return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= distort]
+    return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
 
 
 def corners(width: int, height: int, crop: tuple[int, int]) -> list[tuple[int, int]]:
@@ -26,7 +28,9 @@ def corners(width: int, height: int, crop: tuple[int, int]) -> list[tuple[int, i
     return [(x * step_x, y * step_y) for x, y in places]
 
 
-def random_box(width: int, height: int, size: int, scales, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def random_box(
+    width: int, height: int, size: int, scales: Sequence[float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
     """A crop's size and place, each of those possible as likely."""
     sizes = crop_sizes(width, height, size, scales)
     crop = sizes[rng.integers(len(sizes))]

@@ -142,10 +142,10 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
             scale = recipe.adapter_lr if adapts else recipe.backbone_lr if backbone else 1.0
             decay = recipe.weight_decay if adapts or (parameter.ndim > 1 and not name.endswith(".scale")) else 0.0
             groups.setdefault((scale, decay), []).append(parameter)
-        model.backbone.checkpointing = self._recomputes(model)
+        model.backbone.checkpointing = self._recomputes()
         return [{"params": members, "lr_scale": scale, "weight_decay": decay} for (scale, decay), members in groups.items()]
 
-    def _recomputes(self, model: AdaTAD) -> bool:
+    def _recomputes(self) -> bool:
         """Whether activations are computed again in the backward pass: "auto" where two thirds of the free memory of a GPU
         would not hold them."""
         recipe = self.recipe
