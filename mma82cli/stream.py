@@ -42,14 +42,16 @@ def parse(raw: bytes, number: int) -> dict:
     try:
         record = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise _explained(raw, error) from None
+        raise _explained(raw, number, error) from None
     if type(record) is not dict:
         kind = {list: "an array", str: "a string", type(None): "null", bool: "a boolean"}.get(type(record), "a number")
         raise DataError(f"found {kind}; expected one JSON object a line")
     return record
 
 
-def _explained(raw: bytes, error: orjson.JSONDecodeError) -> DataError:
+def _explained(raw: bytes, number: int, error: orjson.JSONDecodeError) -> DataError:
+    if b"\0" in raw and number == 1 and not raw.startswith(b"{"):
+        return DataError('found a binary file; expected JSON Lines, which name a video so: {"video":"x.mp4"}')
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as bad:

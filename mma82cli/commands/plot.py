@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import Root, command, one_of, quiet_decoders
+from mma82cli.commands.options import LayoutFile, Root, command, one_of, quiet_decoders
 from mma82cli.plots import KINDS, Options, kinds_of
 from mma82cli.records import DataError
 
@@ -33,12 +33,18 @@ KindName = Annotated[Kind, typer.Argument(metavar="KIND", show_default=False, he
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the files")]
 Ids = Annotated[list[str], typer.Option("--id", metavar="ID", show_default=False, help="draw these records; may be repeated")]
 
+OwnLabels = Annotated[
+    str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="overlay: labels of the scores")
+]
+
 
 @command(
     example=EXAMPLE, details=DETAILS,
     writes="figure",
 )
-def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None) -> None:
+def run(
+    pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None, taxonomy: OwnLabels = None, layout: LayoutFile = None
+) -> None:  # fmt: skip
     """Draw a figure from what another command wrote, as SVG and PNG. Out: a line a file: {"figure": path}."""
     from mma82cli.plots.style import prepare
 
@@ -54,7 +60,7 @@ def run(pipe, kind: KindName, out: Out = ".", root: Root = ".", ids: Ids = None)
         with_file = getattr(module, "WITH_FILE", False)
         records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
         try:
-            paths = module.draw(records, out, Options(root, tuple(ids or ())))
+            paths = module.draw(records, out, Options(root, tuple(ids or ()), taxonomy, layout))
         except UNFIT as error:
             raise DataError(f"{name}: lines unlike those that it is drawn from ({type(error).__name__}: {error})") from error
         for path in paths:

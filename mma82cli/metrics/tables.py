@@ -116,7 +116,7 @@ def _detail(key: str, value) -> str:
     if value == "" or key == "runs":
         return str(value)
     if value is not None and key in ("p", "mcnemar"):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if value >= 0.00005 else "<0.0001"
     return percent(value)
 
 

@@ -119,6 +119,8 @@ def _matrix(sheet, axes, counts: np.ndarray, bodies: dict[str, str | None]) -> N
 
 def _pairs(axes, counts: np.ndarray, labels: list[str], worst: list[tuple[int, int]]) -> None:
     """Bars of the pairs that are confused most, with their share of the true label's clips."""
+    from matplotlib.ticker import MaxNLocator
+
     values = [int(counts[pair]) for pair in worst]
     bars = axes.barh(range(len(worst)), values, 0.75, color=BLUE)
     shares = [100 * counts[i, j] / counts[i].sum() for i, j in worst]
@@ -126,5 +128,6 @@ def _pairs(axes, counts: np.ndarray, labels: list[str], worst: list[tuple[int, i
     axes.set_yticks(range(len(worst)), [f"{labels[i]} → {labels[j]}" for i, j in worst], fontsize=7)
     axes.set(ylim=(len(worst) - 0.4, -0.6), xlim=(0, 1.25 * max(values)))
     axes.set_title("Most confused, true → predicted: clips (% of the true label's)", loc="right", fontsize=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params("y", length=0)
     axes.spines["left"].set_visible(False)

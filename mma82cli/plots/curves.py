@@ -60,6 +60,7 @@ def figure(runs: dict[str, list[dict]]):
     """A panel for the loss and one for each figure of validation, a colour a run, as a matplotlib Figure. Training's own
     figure is dashed beside validation's; a dot is the best epoch."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     found = dict.fromkeys(key for lines in runs.values() for line in lines for key in line)
     named = [key.partition("_")[2] for key in found if key.startswith(("val_", "train_"))]
@@ -71,6 +72,7 @@ def figure(runs: dict[str, list[dict]]):
         axes.set_xlabel("Epoch")
         axes.set_ylabel(WORDS.get(panel, panel))
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.set_ylim(bottom=0)
     _legend(sheet, runs, found)
     return sheet

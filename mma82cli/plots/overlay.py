@@ -42,11 +42,12 @@ def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     for number, record in enumerate(records, 1):
         untrimmed = "keypoints" not in record and "predictions" in record
         if "keypoints" not in record and not untrimmed:
-            raise DataError(f"record {number} has no 'keypoints'; expected what `mma82 extract-skeleton` writes")
+            writers = "`mma82 extract-skeleton` or `mma82 infer --keep-keypoints`"
+            raise DataError(f"record {number} has no 'keypoints'; expected what {writers} writes")
         name = record_id(record)
         if wanted and name not in wanted:
             continue
-        paths += [subtitles.write(record, options.root, folder)] if untrimmed else _Clip(record, name, options.root).write(folder)
+        paths += [subtitles.write(record, options.root, folder)] if untrimmed else _Clip(record, name, options).write(folder)
         drawn += 1
         if options.ids:
             wanted.remove(name)
@@ -60,14 +61,15 @@ def draw(records: Iterable[dict], folder: str, options) -> list[str]:
 class _Clip:
     """One record: its joints (M,T,V,3), its frames, what moves in it."""
 
-    def __init__(self, record: dict, name: str, root: str):
-        self.name, self._record = name, record
+    def __init__(self, record: dict, name: str, options):
+        self.name, self._record, self._options = name, record, options
         self.joints = from_record(record)
-        self._layout = load_layout(record.get("layout", "coco17"))
+        self._layout = load_layout(options.layout or record.get("layout") or "coco17")
         if len(self._layout) != self.joints.shape[2]:
-            raise DataError(f"{name}: {self.joints.shape[2]} joints; expected {len(self._layout)}, as {self._layout.name} has")
+            expected = f"{len(self._layout)}, as {self._layout.name} has (--layout FILE)"
+            raise DataError(f"{name}: {self.joints.shape[2]} joints; expected {expected}")
         self._fps = float(record.get("fps") or RATE)
-        path = os.path.join(root, record.get("video", ""))
+        path = os.path.join(options.root, record.get("video", ""))
         self._video = Video(path) if os.path.isfile(path) else None
         self._size = self._frame_size()
         self._motions = [_motion(person, self._fps) for person in self.joints]
@@ -93,7 +95,7 @@ class _Clip:
         scale = min(1.0, TALLEST / self._size[1])
         size = tuple(2 * round(side * scale / 2) for side in self._size)
         wanted, kept = set(self._strip().tolist()), []
-        words = _words(self._record)
+        words = _words(self._record, self._options.taxonomy)
 
         def painted() -> Iterator[np.ndarray]:
             for t, frame in zip(range(self.joints.shape[1]), self._frames(), strict=False):
@@ -199,12 +201,12 @@ def _place(point: np.ndarray) -> tuple[int, int]:
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
-def _words(record: dict) -> list[str]:
+def _words(record: dict, taxonomy: str | None) -> list[str]:
     """What is known of a clip: its label, whether nobody is there, and its best three scores."""
     words = [str(record["label"])] if record.get("label") is not None else []
     best = record.get("topk") or []
     if not best and record.get("scores"):
-        names = load_taxonomy(record.get("taxonomy", "mma82")).names
+        names = load_taxonomy(taxonomy or record.get("taxonomy", "mma82")).names
         scores = np.asarray(record["scores"], float)
         if len(scores) == len(names):
             best = [(names[i], scores[i]) for i in np.argsort(-scores, kind="stable")[:3]]

@@ -84,6 +84,19 @@ def test_what_moves_is_green_and_has_an_arrow(waving):
     assert tuple(picture[65 * 4, 43 * 4]) == overlay.STILL
 
 
+def test_overlay_of_labels_and_joints_of_ones_own(run, tmp_path, waving):
+    mine, two = tmp_path / "mine.json", tmp_path / "two.json"
+    mine.write_text('{"name":"mine","labels":["yes","no"]}')
+    two.write_text('{"name":"two","joints":["left","right"],"limbs":[[0,1]]}')
+    record = {"id": "a", "scores": [0.25, 0.75], "taxonomy": "mine", "keypoints": [frame[:6] for frame in waving["keypoints"]]}
+    drawn = run("plot", "overlay", "--out", tmp_path, "--taxonomy", mine, "--layout", two, stdin=[record])
+    assert drawn.code == 0 and "predicted: no 0.75, yes 0.25" in (tmp_path / "overlay-a.svg").read_text()
+    assert "or give a .json file" in run("plot", "overlay", "--out", tmp_path, "--layout", two, stdin=[record]).err
+    assert "2 joints; expected 17, as coco17 has (--layout FILE)" in run("plot", "overlay", "--out", tmp_path, stdin=[record]).err
+    del record["keypoints"]
+    assert "`mma82 infer --keep-keypoints` writes" in run("plot", "overlay", "--out", tmp_path, stdin=[record]).err
+
+
 @pytest.mark.parametrize("far", [2**31, -1e18, 3e38])
 def test_a_joint_beyond_all_pictures_harms_none(run, tmp_path, waving, far):
     frames = [[far if i == 3 * 10 + 1 else value for i, value in enumerate(frame)] for frame in waving["keypoints"]]

@@ -92,6 +92,9 @@ BAD = [
     (b'\n\n{"id": nope}\n', ":3:"),
     (b"[1]\n", ":1: found an array"),
     (b'{"id":"\xff"}\n', ":1:8: bad UTF-8, byte 0xff"),
+    (b"\0\0\0\x20ftypisom\xff", ":1: found a binary file; expected JSON Lines"),
+    (b'{"id":NaN}\n', ":1:7: broken JSON (NaN is no number in JSON)"),
+    (b'{"id":"\xc3\xa9","n":-Infinity}\n', "broken JSON (Infinity is no number in JSON)"),
     (b"{\n", "jq -c"),
     (b"\x1f\x8b\x08damaged", "damaged gzip"),
 ]

@@ -172,7 +172,7 @@ class LayoutOfStream:
         name = record.get("layout")
         if self.layout is None:
             if not isinstance(name, str) or not name:
-                raise wrong("layout", name, "the name of a joint set, such as coco17")
+                raise wrong("layout", name, "the name of a joint set, such as coco17, or --layout")
             try:
                 self.layout = load_layout(name)
             except WrongUsage as error:
