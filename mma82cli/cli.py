@@ -91,7 +91,9 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean '{near[0]}'?" if near else "`mma82 --help` lists the commands"
         raise WrongUsage(f"no {kind} '{first}'; {hint}")
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # torch's products of matrices sum in one order, however many threads
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that unfinished output is taken away
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(end) is not signal.SIG_IGN:  # nohup
+            signal.signal(end, lambda number, _: sys.exit(128 + number))  # so that unfinished output is taken away
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell's background job ignores it
         # KeyboardInterrupt would not do: once it passed through an eval of text (namedtuple has one), CPython ends by
         # the signal itself, whoever caught it.

@@ -42,7 +42,9 @@ def run(work: Callable, jobs: Iterable, processes: int) -> Iterator:
 def _start(parent: int) -> None:
     """A worker leaves the keyboard to its parent, and ends when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(end) is not signal.SIG_IGN:
+            signal.signal(end, _end)
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -52,7 +54,7 @@ def _start(parent: int) -> None:
             os._exit(1)
 
 
-def _end(*_) -> None:
+def _end(number: int, _) -> None:
     """A worker that is told to end; it would not run Python's exit handlers."""
     forget_all()
-    os._exit(143)
+    os._exit(128 + number)

@@ -13,8 +13,7 @@ from typing import IO
 
 NAMED = 50  # letters of the name that the other name keeps: with four bytes each it is still short enough for any disk
 _unfinished: set[str] = set()  # of this process
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unfinished.clear)
+os.register_at_fork(after_in_child=_unfinished.clear)
 
 
 class Replacing:
@@ -73,7 +72,7 @@ def _remove(temporary: str) -> None:
 @atexit.register
 def forget_all() -> None:
     """The last that a process does: it takes away what it has not finished."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # one more must not cut this short
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # one more must not cut this short
         signal.signal(number, signal.SIG_IGN)
     for temporary in list(_unfinished):
         _remove(temporary)

@@ -57,7 +57,7 @@ def test_killed_at_random_moments_an_output_is_the_old_one_or_the_new_one(tmp_pa
     assert kept  # it was killed in time at least once
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_told_to_end_it_leaves_nothing_behind(tmp_path, signal_):
     out = tmp_path / "out.jsonl"
     out.write_text("the old one\n")
@@ -68,8 +68,20 @@ def test_told_to_end_it_leaves_nothing_behind(tmp_path, signal_):
     while len(os.listdir(tmp_path)) < 2:
         time.sleep(0.01)
     process.send_signal(signal_)
-    assert process.wait(30) in (130, 143) and b"Traceback" not in process.stderr.read()
+    assert process.wait(30) == 128 + signal_ and process.stderr.read() == b""
     assert out.read_text() == "the old one\n" and os.listdir(tmp_path) == ["out.jsonl"]
+
+
+def test_under_nohup_the_end_of_a_terminal_is_nothing(tmp_path):
+    command = ["nohup", MMA82, "suppress", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(as_lines(VIDEOS))
+    process.stdin.flush()
+    while not os.listdir(tmp_path):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    process.communicate()
+    assert process.returncode == 0 and os.listdir(tmp_path) == ["out"]
 
 
 @pytest.mark.parametrize("arguments", [["suppress"], ["convert", "--to", "activitynet"], ["suppress", "--topk", "2"]])

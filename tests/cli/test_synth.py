@@ -130,14 +130,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
     assert done.code == 2 and done.err.count("\n") == 1 and "file" in done.err
 
 
-@pytest.mark.parametrize("whom", ["the command", "all its processes"])
-def test_stopped_halfway_it_leaves_whole_videos_alone(run, tmp_path, whom):
+@pytest.mark.parametrize(("end", "whom"), [("SIGTERM", "the command"), ("SIGTERM", "all its processes"), ("SIGHUP", "all")])
+def test_stopped_halfway_it_leaves_whole_videos_alone(run, tmp_path, end, whom):
     command = [ROOT / "bin" / "mma82", "synth", "--kind", "annotations", "--clips", "400", "--videos", tmp_path, "--jobs", "2"]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     running = subprocess.Popen(list(map(str, command)), **pipes, start_new_session=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("[!.]*.mp4")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    (os.kill if whom == "the command" else os.killpg)(running.pid, signal.SIGTERM)
-    assert running.wait(60) == 143 and running.stderr.read() == b""
+    (os.kill if whom == "the command" else os.killpg)(running.pid, getattr(signal, end))
+    assert running.wait(60) == 128 + getattr(signal, end) and running.stderr.read() == b""
     assert list(tmp_path.iterdir()) and not list(tmp_path.glob(".*"))
