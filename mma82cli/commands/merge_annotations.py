@@ -72,9 +72,12 @@ def run(
     reader = Reader(load_taxonomy(taxonomy), minimum)
     choices = Choices(rule, Fraction(repr(threshold)), minimum, min_annotators, senior)
     counts = {"left_out": 0, "unseen": 0, "repeated": 0, "conflict": 0, "crowds": 0}
+    met: set[int] = set()  # annotators of a video that another annotated too
     videos = _grouped(pipe, reader) if grouped else _by_video(pipe, reader)
     with _measuring(pipe, agreement, reader, choices.threshold) as measure, _without_cycles():
         for held, video in _merged(pipe, videos, choices):
+            ranks = {annotation.rank for annotation in held}
+            met |= ranks if len(ranks) > 1 else set()
             for record in [nested(held, video.segments)] if nest else video.segments:
                 pipe.write(record)
             for what in counts:
@@ -82,6 +85,9 @@ def run(
             if measure:
                 measure(held, video)
     _tell(pipe, reader, counts, min_duration, min_annotators, senior)
+    alone = [name for name, rank in reader.ranks.items() if rank not in met]
+    if alone and len(reader.ranks) > 1:
+        pipe.note(f"no video of {', '.join(alone)} has annotations of anybody else; are the videos named alike?")
 
 
 def _annotations(pipe, reader):

@@ -3,12 +3,15 @@
 An export is an array of {id, result, folder, url, fileName} whose `result` is JSON once more, written as a string:
 {width, height, duration, valid, annotations: [{toolName: "videoSegmentTool", result: [{start, end, label, …}]}, …]}.
 In a pre-annotation `result` is an object; its JSONL form has {sample_name, annotations: {videoSegmentTool: {result}}}.
-The traps: segments that end before they begin, the label "none", skipped items (valid: false), no annotator's name.
+The traps: segments that end before they begin, the label "none", skipped items (valid: false), no annotator's name; and each
+upload of a video is named anew, 8 hex digits of a UUID and a dash before its own name.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import PurePath
 
 import orjson
@@ -19,6 +22,7 @@ from mma82cli.stream import BOM
 
 SEGMENTS = "videoSegmentTool"
 WHAT = "a LabelU export (an array of items with 'result' and 'fileName')"
+UPLOAD = re.compile(r"^([0-9a-f]{8})-(?![0-9a-f]{4}-)")  # what a whole UUID is not
 FILE_FIELDS = ("width", "height", "duration")
 
 
@@ -27,21 +31,25 @@ class Reader(base.Reader):
 
     def __init__(self, options):
         super().__init__(options)
-        self.invalid, self.invalid_segments, self.others = 0, 0, Counter()
+        self.invalid, self.invalid_segments, self.others, self.uploads = 0, 0, Counter(), 0
 
     def entries(self, file, name: str):
         annotator = self.options.annotator or (None if name.startswith("<") else PurePath(name.removesuffix(".gz")).stem)
-        for place, item in _items(file.read()):
+        items = list(_items(file.read()))
+        uploads = _are_uploads([item for _, item in items])
+        self.uploads += len(items) * uploads
+        for place, item in items:
             try:
-                yield from self._of_item(place, item, annotator)
+                yield from self._of_item(place, item, annotator, uploads)
             except DataError as error:
                 yield place, (item, error)
 
-    def _of_item(self, place: str, item, annotator):
+    def _of_item(self, place: str, item, annotator, uploads: bool):
         if not isinstance(item, dict):
             raise DataError(f"found {show(item)}; expected an item with 'result' and 'fileName'")
         result = _result(item)
-        about = {"video": _video(item), **{f: result[f] for f in FILE_FIELDS if is_number(result.get(f)) and result[f] > 0}}
+        video = UPLOAD.sub("", _video(item), count=1) if uploads else _video(item)
+        about = {"video": video, **{f: result[f] for f in FILE_FIELDS if is_number(result.get(f)) and result[f] > 0}}
         if annotator is not None:
             about["annotator"] = annotator
         segments = [s for tool in _tools(result) for s in self._segments(tool)]
@@ -84,6 +92,8 @@ class Reader(base.Reader):
 
     def notes(self) -> list[str]:
         notes = []
+        if self.uploads:
+            notes.append(f"took off the 8 digits that LabelU puts before the names of uploads ({self.uploads} items)")
         if self.invalid:
             what = f"{self.invalid} items marked valid:false, with {self.invalid_segments} segments"
             notes.append(f"left out {what} (--keep-invalid keeps them)")
@@ -141,6 +151,15 @@ def _video(item: dict) -> str:
         if isinstance(value, str) and value:
             return value.rpartition("/")[2] if name == "url" else value
     raise wrong("fileName", item.get("fileName"), "the name of the video")
+
+
+def _are_uploads(items: list) -> bool:
+    """Whether all names begin as LabelU names uploads; digits alone may be a date."""
+    found = []
+    for item in items:
+        with suppress(DataError, AttributeError):  # which the reading to come complains about
+            found.append(UPLOAD.match(_video(item)))
+    return bool(found) and all(found) and not all(match and match[1].isdigit() for match in found)
 
 
 class Writer(base.VideoWriter):

@@ -33,6 +33,22 @@ def test_labelu_names_bad_segments_and_counts_invalid_items(run, tmp_path):
     assert stopped.code == 1 and stopped.err == f"mma82 convert: {faults[0]['error']}\n"
 
 
+def test_labelu_names_uploads_anew(run, tmp_path):
+    def exported(*names):
+        path = tmp_path / "anna.json"
+        path.write_text(json.dumps([{**labelu({"start": 1.0, "end": 2.0, "label": "nodding"}), "fileName": n} for n in names]))
+        return run("convert", "--from", "labelu", path)
+
+    uploads = exported("12345678-a.mp4", "1a2b3c4d-20240101-b.mp4")
+    assert [r["video"] for r in uploads.records] == ["a.mp4", "20240101-b.mp4"]
+    assert "took off the 8 digits that LabelU puts before the names of uploads (2 items)" in uploads.err
+    for names in (
+        ("20240101-a.mp4", "20240102-b.mp4"), ("1a2b3c4d-a.mp4", "b.mp4"), ("1a2b3c4d-5e6f-4a1b-9c8d-0123456789ab.mp4",),
+    ):  # fmt: skip
+        kept = exported(*names)
+        assert [r["video"] for r in kept.records] == list(names) and kept.err == ""
+
+
 def test_a_labelu_file_holds_one_annotator(run, tmp_path):
     both = [{**SEGMENT, "annotator": a} for a in ("a1", "a2")]
     out = tmp_path / "x.json"

@@ -86,6 +86,13 @@ def test_min_annotators(run):
     assert [x["status"] for x in kept.records] == ["agreed", "agreed"]
 
 
+def test_annotators_who_meet_nobody_are_named(run):
+    apart = run("merge-annotations", stdin=[*THREE[:2], line("a3", 1, 2, video="x-v1"), line("a4", 1, 2, video="v2")])
+    told = "no video of a3, a4 has annotations of anybody else; are the videos named alike?"
+    assert apart.code == 0 and apart.err == f"mma82 merge-annotations: {told}\n"
+    assert run("merge-annotations", stdin=[line("a1", 1, 2)]).err == ""
+
+
 def test_one_annotators_repeats_stay_apart(run):
     result = run("merge-annotations", stdin=[THREE[0], THREE[0], THREE[1]])
     assert [len(x["sources"]) for x in result.records] in ([1, 2], [2, 1]) and "same annotator" in result.err
