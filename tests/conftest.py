@@ -37,6 +37,35 @@ def as_lines(records) -> bytes:
     return b"".join(json.dumps(r, ensure_ascii=False).encode() + b"\n" for r in records)
 
 
+def write_film(path, pictures, fps: float = 10, letters: str = "mp4v") -> None:
+    """Writes BGR pictures (H,W,3) uint8 as a video file."""
+    import cv2
+
+    pictures = iter(pictures)
+    first = next(pictures)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*letters), fps, first.shape[1::-1])
+    for picture in (first, *pictures):
+        writer.write(picture)
+    writer.release()
+
+
+def write_taxonomy(path, names) -> Path:
+    """A file of labels without body groups, called as the file is."""
+    path.write_text(json.dumps({"name": path.stem, "labels": list(names)}))
+    return path
+
+
+@pytest.fixture
+def one_thread():
+    """Threads cost more than layers take that are as small as a test's."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def run():
     """run(*arguments, stdin=bytes|str|list of records, env=…, cwd=…) -> Result."""
@@ -79,19 +108,12 @@ def jsonl():
 @pytest.fixture(scope="session")
 def films(tmp_path_factory):
     """A folder with three small videos of 3 s of noise, in which the network sees something, and one where nobody is."""
-    import cv2
     import numpy as np
 
     folder = tmp_path_factory.mktemp("films")
     rng = np.random.default_rng(0)
     for name in "abc":
-        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
-        for _ in range(30):
-            writer.write(rng.integers(0, 255, (64, 96, 3), np.uint8))
-        writer.release()
-    writer = cv2.VideoWriter(str(folder / "empty.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
-    for i in range(30):
-        writer.write(np.full((64, 96, 3), 40 + i, np.uint8))
-    writer.release()
+        write_film(folder / f"{name}.mp4", (rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(30)))
+    write_film(folder / "empty.mp4", (np.full((64, 96, 3), 40 + i, np.uint8) for i in range(30)))
     (folder / "text.mp4").write_text("no video\n")
     return folder

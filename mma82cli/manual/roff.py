@@ -6,7 +6,6 @@ import re
 from textwrap import dedent, wrap
 
 CODE = re.compile(r"`([^`]+)`")
-OPTION = re.compile(r"(?<![\w\-/`])(--?[a-zA-Z][\w-]*)")
 BOLD = re.compile(r"\*\*([^*]+)\*\*")
 SENTENCE = re.compile(r"[.?!]([\"')\]*]|\\fP)*$")
 ENTRY = re.compile(r"(\s*\S(?:.*?\S)??\s{2,})(?=\S)")

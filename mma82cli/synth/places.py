@@ -11,9 +11,6 @@ import numpy as np
 
 from mma82cli.synth import body
 
-UP, DOWN = (0.15, 0.9, 0.35), (0.35, -0.9, 0.30)
-PALM = (0.75, -0.55, 0.40)
-
 PLACES = {
     # head, in radii
     "forehead": ("head", (0.10, 0.62, 0.92), (0.70, -0.65, 0.45)),

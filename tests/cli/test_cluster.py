@@ -10,10 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_film
 from test_train_det import TINY
 
 CLUSTER = ROOT / "share/mma82/cluster"
@@ -37,10 +36,7 @@ def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     rng = np.random.default_rng(0)
     for name in "ab":
-        writer = cv2.VideoWriter(str(folder / f"{name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
-        for _ in range(20):
-            writer.write(rng.integers(0, 255, (64, 96, 3), np.uint8))
-        writer.release()
+        write_film(folder / f"{name}.mp4", (rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(20)))
     clips = [{"video": f"{name}.mp4", "start": i / 5, "end": i / 5 + 0.3, "label": i} for name in "ab" for i in range(4)]
     (folder / "clips.jsonl").write_bytes(as_lines(clips))
     return folder

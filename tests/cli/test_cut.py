@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import cv2
 import numpy as np
 import pytest
+from conftest import write_film
 
 from mma82cli.video import Video
 
@@ -24,11 +24,8 @@ def segments(video="v.avi", **more):
 def film(tmp_path_factory):
     """A folder with a video whose frames all differ."""
     folder = tmp_path_factory.mktemp("films")
-    writer = cv2.VideoWriter(str(folder / "v.avi"), cv2.VideoWriter_fourcc(*"FFV1"), FPS, (64, 48))
     base = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-    for i in range(COUNT):
-        writer.write(np.roll(base, (i % 48, 3 * i % 64), (0, 1)))
-    writer.release()
+    write_film(folder / "v.avi", (np.roll(base, (i % 48, 3 * i % 64), (0, 1)) for i in range(COUNT)), FPS, "FFV1")
     return folder
 
 

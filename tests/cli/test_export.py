@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
-from conftest import ROOT
-from test_train_rec import LABELS, QUICK, skeletons, write_taxonomy
+from conftest import ROOT, write_taxonomy
+from test_train_rec import LABELS, QUICK, skeletons
 
 SIZES = {
     "posec3d": {"base_channels": 4, "stage_blocks": (1, 1), "temporal_strides": (1, 2)},

@@ -3,9 +3,9 @@
 import json
 import math
 
-import cv2
 import numpy as np
 import pytest
+from conftest import write_film
 
 LIBRARY = '''
 """Tells a face by its colours, and notes how it was asked."""
@@ -35,12 +35,10 @@ def stand_in(tmp_path_factory):
 def videos(tmp_path_factory):
     """A grey film of 20 frames in which a face is orange."""
     folder = tmp_path_factory.mktemp("videos")
-    writer = cv2.VideoWriter(str(folder / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (200, 120))
-    for t in range(20):
-        frame = np.full((120, 200, 3), 30, np.uint8)
+    film = np.full((20, 120, 200, 3), 30, np.uint8)
+    for t, frame in enumerate(film):
         frame[BOX[1] : BOX[3], BOX[0] + 2 * t : BOX[2] + 2 * t] = (20, 120, 240)
-        writer.write(frame)
-    writer.release()
+    write_film(folder / "a.avi", film, letters="MJPG")
     return folder
 
 

@@ -9,10 +9,9 @@ import subprocess
 import sys
 import time
 
-import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_film
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +116,8 @@ def test_work_is_done_without_torch_and_the_parent_without_opencv(films, clips):
 
 
 def test_a_stream_comes_out_frame_by_frame(run, films, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "s.mkv"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
     rng = np.random.default_rng(0)
-    for _ in range(12):
-        writer.write(rng.integers(0, 255, (64, 96, 3), np.uint8))
-    writer.release()
+    write_film(tmp_path / "s.mkv", (rng.integers(0, 255, (64, 96, 3), np.uint8) for _ in range(12)))
     pipe = tmp_path / "camera"
     os.mkfifo(pipe)
     source = subprocess.Popen(["cp", str(tmp_path / "s.mkv"), str(pipe)])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import as_lines
+from conftest import as_lines, write_taxonomy
 
 from mma82cli.taxonomy import load_taxonomy
 
@@ -105,9 +105,8 @@ def test_what_is_tested_teaches_nothing(run, files, tmp_path, method):
 def test_the_mean_is_of_centred_logarithms(run, tmp_path):
     (tmp_path / "a").write_bytes(as_lines([{"id": "x", "scores": [0.7, 0.3], "taxonomy": "t"}]))
     (tmp_path / "b").write_bytes(as_lines([{"id": "x", "scores": [5, 1], "scores_kind": "logits"}]))
-    labels = [{"id": i, "name": name, "body": None, "aliases": []} for i, name in enumerate("ab")]
-    (tmp_path / "t.json").write_text(json.dumps({"name": "t", "bodies": [], "labels": labels}))
-    result = run("fuse", "--method", "mean", "--taxonomy", tmp_path / "t.json", tmp_path / "a", tmp_path / "b")
+    taxonomy = write_taxonomy(tmp_path / "t.json", "ab")
+    result = run("fuse", "--method", "mean", "--taxonomy", taxonomy, tmp_path / "a", tmp_path / "b")
     z = np.array([np.log(0.7 / 0.3) / 2 + 2, -np.log(0.7 / 0.3) / 2 - 2]) / 2
     assert result.records == [{"id": "x", "scores": pytest.approx(softmax(z), abs=1e-6), "taxonomy": "t"}]
 

@@ -1,11 +1,10 @@
 """`mma82 train-rec` and `mma82 infer` on video files."""
 
-import json
 import os
 
-import cv2
 import numpy as np
 import pytest
+from conftest import write_film, write_taxonomy
 
 LABELS = ["left", "right", "still"]
 QUICK = {"OMP_NUM_THREADS": "1"}
@@ -15,22 +14,18 @@ TINY = [part for pair in KEYS.split() for part in ("--set", pair)]
 
 def write_video(path, label: str, frames: int, size=(40, 30), seed=0):
     """A square that moves to the left, to the right, or not at all, over noise."""
-    rng = np.random.default_rng(seed)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, size)
-    for t in range(frames):
-        picture = rng.integers(0, 60, (size[1], size[0], 3), np.uint8)
+    film = np.random.default_rng(seed).integers(0, 60, (frames, size[1], size[0], 3), np.uint8)
+    for t, picture in enumerate(film):
         x = {"left": 28 - 2 * t, "right": 4 + 2 * t, "still": 16}[label] % 32
         picture[10:20, x : x + 8] = (40, 200, 250)
-        writer.write(picture)
-    writer.release()
+    write_film(path, film)
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """A folder of videos, some shorter than the clip a network sees, some of odd size, with taxonomy.json; and its records."""
+    """A folder of videos, some shorter than the clip a network sees, some of odd size, with three.json; and its records."""
     folder = tmp_path_factory.mktemp("films")
-    labels = [{"id": i, "name": name, "body": None, "aliases": []} for i, name in enumerate(LABELS)]
-    (folder / "taxonomy.json").write_text(json.dumps({"name": "three", "bodies": [], "labels": labels}))
+    write_taxonomy(folder / "three.json", LABELS)
     records = []
     for i in range(18):
         frames, size = (1, 2, 3, 12, 13, 9)[i % 6], ((40, 30), (36, 50), (62, 38))[i // 6]
@@ -42,7 +37,7 @@ def films(tmp_path_factory):
 
 def call(run, films, command, *more, stdin=None):
     folder, records = films
-    return run(command, *more, "--taxonomy", folder / "taxonomy.json", "--root", folder,
+    return run(command, *more, "--taxonomy", folder / "three.json", "--root", folder,
                stdin=records if stdin is None else stdin, env=QUICK)  # fmt: skip
 
 
@@ -96,7 +91,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(films, tmp_path, loade
     from mma82cli.training.task import Asked
 
     recipe = load_recipe("gc-tsm-tiny", [*KEYS.split(), "epochs=3"])
-    data = RgbData(recipe, Asked(load_taxonomy(str(films[0] / "taxonomy.json")), root=str(films[0])))
+    data = RgbData(recipe, Asked(load_taxonomy(str(films[0] / "three.json")), root=str(films[0])))
     for record in films[1]:
         data.add(record, record["split"])
 
@@ -170,7 +165,7 @@ def test_imagenet_without_a_network_says_where_to_put_the_file(run, films, tmp_p
     env = {**QUICK, "MMA82_CACHE": str(tmp_path), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
     folder, records = films
     result = run("train-rec", "--out", tmp_path / "r", "--recipe", "gc-tsm", "--init", "imagenet", "--root", folder, "--taxonomy",
-                 folder / "taxonomy.json", stdin=records, env=env)  # fmt: skip
+                 folder / "three.json", stdin=records, env=env)  # fmt: skip
     assert result.code == 1 and "Traceback" not in result.err
     assert str(tmp_path) in result.err.splitlines()[-1] and "imagenet" in result.err.splitlines()[-1]
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_taxonomy
 from test_rgb import TINY as TINY_RGB
 from test_rgb import films  # noqa: F401 (a fixture)
-from test_train_rec import FILES, LABELS, QUICK, TINY, skeletons, write_taxonomy
+from test_train_rec import FILES, LABELS, QUICK, TINY, skeletons
 
 LONG = ["--set", "epochs=5000"]
 
@@ -75,7 +75,7 @@ def test_a_video_that_is_taken_away_ends_a_run(films, tmp_path):  # noqa: F811
     kept.mkdir()
     for record in records:
         os.link(folder / record["video"], kept / record["video"])
-    options = ["--recipe", "gc-tsm-tiny", *TINY_RGB, *LONG, "--taxonomy", folder / "taxonomy.json", "--root", kept]
+    options = ["--recipe", "gc-tsm-tiny", *TINY_RGB, *LONG, "--taxonomy", folder / "three.json", "--root", kept]
     with begun(tmp_path / "run", records, *options) as job:
         os.unlink(kept / "4.mp4")
         assert_stopped(job, tmp_path / "run", f"{kept}/4.mp4", "No such file")

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_film, write_taxonomy
 
 from mma82cli.video import Video
 
@@ -25,25 +24,21 @@ TINY = [part for pair in KEYS.split() for part in ("--set", pair)]
 
 def write_video(path, frames: int, segments, seed=0):
     """A square that moves to the left or to the right while an action lasts, over noise, 10 frames a second."""
-    rng = np.random.default_rng(seed)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (48, 36))
-    for t in range(frames):
-        picture = rng.integers(0, 60, (36, 48, 3), np.uint8)
+    film = np.random.default_rng(seed).integers(0, 60, (frames, 36, 48, 3), np.uint8)
+    for t, picture in enumerate(film):
         x = 20
         for segment in segments:
             if segment["start"] <= t / 10 < segment["end"]:
                 x += int((1 if segment["label"] == "right" else -1) * 10 * (t / 10 - segment["start"]))
         picture[12:24, max(0, x) : x + 8] = (40, 200, 250)
-        writer.write(picture)
-    writer.release()
+    write_film(path, film)
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """A folder of videos, one a single frame long and some longer than a window, with taxonomy.json; and its records."""
+    """A folder of videos, one a single frame long and some longer than a window, with two.json; and its records."""
     folder = tmp_path_factory.mktemp("films")
-    labels = [{"id": i, "name": name, "body": None, "aliases": []} for i, name in enumerate(LABELS)]
-    (folder / "taxonomy.json").write_text(json.dumps({"name": "two", "bodies": [], "labels": labels}))
+    write_taxonomy(folder / "two.json", LABELS)
     records = []
     for i in range(9):
         frames = (60, 41, 90, 1, 33, 64)[i % 6]
@@ -62,7 +57,7 @@ def call(run, films, command, *more, stdin=None):
 
 
 def train(run, films, out, *more, stdin=None):
-    labels = ("--taxonomy", films[0] / "taxonomy.json")
+    labels = ("--taxonomy", films[0] / "two.json")
     return call(run, films, "train-det", "--out", out, "--recipe", "adatad-tiny", *TINY, *labels, *more, stdin=stdin)
 
 
@@ -93,7 +88,7 @@ def test_a_run_and_its_detections(run, films, trained):
         scores = [p["score"] for p in predictions]
         assert predictions and scores == sorted(scores, reverse=True) and record["taxonomy"] == "two"
         assert all(0 <= p["start"] < p["end"] <= record["duration"] + 0.21 and p["label"] in LABELS for p in predictions)
-    figures = run("score", "--metric", "map", "--taxonomy", films[0] / "taxonomy.json", stdin=found.out)
+    figures = run("score", "--metric", "map", "--taxonomy", films[0] / "two.json", stdin=found.out)
     value = next(line["value"] for line in figures.records if line["tiou"] == "avg")
     assert value == pytest.approx(max(line["val_map"] for line in result.records), abs=1e-6)
 
@@ -101,7 +96,7 @@ def test_a_run_and_its_detections(run, films, trained):
 def test_raw_detections_are_what_suppress_takes(run, films, trained):
     direct = call(run, films, "infer", trained[0])
     raw = call(run, films, "infer", trained[0], "--raw", "--batch-size", "4")
-    piped = run("suppress", "--vote", "0.7", "--taxonomy", films[0] / "taxonomy.json", stdin=raw.out)
+    piped = run("suppress", "--vote", "0.7", "--taxonomy", films[0] / "two.json", stdin=raw.out)
     assert direct.code == raw.code == 0 and raw.out != direct.out and piped.out == direct.out
 
 
@@ -197,7 +192,7 @@ def data_of(films, tmp_path, *more, told=None):
     from mma82cli.training.task import Asked
 
     recipe = load_recipe("adatad-tiny", [*KEYS.split(), *more])
-    data = DetectionData(recipe, Asked(load_taxonomy(str(films[0] / "taxonomy.json")), root=str(films[0])))
+    data = DetectionData(recipe, Asked(load_taxonomy(str(films[0] / "two.json")), root=str(films[0])))
     for record in films[1]:
         data.add(record, record["split"])
     data.complete((lambda _: None) if told is None else told.append)
@@ -233,10 +228,7 @@ def test_a_video_that_breaks_off_in_an_epoch_is_told_of(films, tmp_path):
 def test_a_checkpoint_of_another_size_is_named(run, films, trained, tmp_path):
     other = train(run, films, tmp_path / "r", "--init", trained[0], "--set", "channels=8")
     assert other.code == 1 and "don't fit AdaTAD: wrong shape: projection.embed.0.conv.weight [16, 16, 3]" in other.err
-    labels = json.loads((films[0] / "taxonomy.json").read_text())
-    labels["labels"].append({"id": 2, "name": "up", "body": None, "aliases": []})
-    (tmp_path / "three.json").write_text(json.dumps(labels | {"name": "three"}))
-    more = ("--taxonomy", tmp_path / "three.json")
+    more = ("--taxonomy", write_taxonomy(tmp_path / "three.json", [*LABELS, "up"]))
     third = call(run, films, "train-det", "--out", tmp_path / "t", "--recipe", "adatad-tiny", *TINY, *more, "--init", trained[0])
     assert third.code == 0 and "its last layer is left out and starts anew" in third.err
     resumed = train(run, films, trained[0], "--resume", "--set", "dim=32")
@@ -249,7 +241,7 @@ def test_a_checkpoint_of_another_size_is_named(run, films, trained, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_bytes(run, films, trained, tmp_path):
     whole = trained[0]
     command = [ROOT / "bin" / "mma82", "train-det", "--out", tmp_path, "--recipe", "adatad-tiny", *TINY, "--deterministic"]
-    command += ["--taxonomy", films[0] / "taxonomy.json", "--root", films[0]]
+    command += ["--taxonomy", films[0] / "two.json", "--root", films[0]]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     job = subprocess.Popen(list(map(str, command)), **pipes, env={**os.environ, **QUICK})
     job.stdin.write(as_lines(films[1]))
@@ -293,7 +285,7 @@ def test_two_processes_are_as_one(run, films, trained, tmp_path):
         return subprocess.run(list(map(str, command)), cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200)
 
     more = ["--out", "two", "--recipe", "adatad-tiny", *TINY, "--set", "micro_batch=1", "--deterministic", "--taxonomy"]
-    more += [folder / "taxonomy.json", "--root", folder, "films.jsonl"]
+    more += [folder / "two.json", "--root", folder, "films.jsonl"]
     two = torchrun("train-det", *more)
     assert two.returncode == 0, two.stderr
     one = train(run, films, tmp_path / "one", "--set", "micro_batch=1", "--deterministic")

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_taxonomy
 from test_streams import on_terminal
 
 LABELS = ["sitting up", "nodding", "waving"]
@@ -17,12 +17,6 @@ QUICK = {"OMP_NUM_THREADS": "1"}
 KEYS = "epochs=2 size=8 train_size=8 frames=8 base_channels=4 stage_blocks=[1,1] temporal_strides=[1,1] clips=2"
 TINY = [part for pair in KEYS.split() for part in ("--set", pair)]
 FILES = ["best.safetensors", "last.safetensors", "last.state.safetensors", "log.jsonl", "recipe.toml"]
-
-
-def write_taxonomy(path, names):
-    labels = [{"id": i, "name": name, "body": None, "aliases": []} for i, name in enumerate(names)]
-    path.write_text(json.dumps({"name": path.stem, "bodies": [], "labels": labels}))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import as_lines
+from conftest import as_lines, write_film
 
 GOOD = {"video": "a.mp4", "start": 1.0, "end": 2.0, "label": "Nodding", "annotator": "a1", "duration": 10.0}
 JOINTS = {"id": "k", "layout": "coco17", "keypoints": [[1.0, 2.0, 0.5] * 17, None], "num_frames": 2}
@@ -93,13 +93,9 @@ def test_nothing_is_said_where_nothing_is_wrong(run):
 
 
 def test_media_are_opened_once_and_judged(run, tmp_path):
-    import cv2
     import numpy as np
 
-    writer = cv2.VideoWriter(str(tmp_path / "good.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (32, 32))
-    for _ in range(50):
-        writer.write(np.zeros((32, 32, 3), np.uint8))
-    writer.release()
+    write_film(tmp_path / "good.avi", [np.zeros((32, 32, 3), np.uint8)] * 50, 25, "MJPG")
     (tmp_path / "bad.avi").write_bytes(b"no video")
     records = [
         {"video": "good.avi", "start": 0, "end": 2},

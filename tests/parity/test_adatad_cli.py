@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import write_film
 
 from mma82cli.detection import proposals
 from mma82cli.models import load
@@ -23,11 +24,8 @@ def peer(shared, tmp_path_factory):
     torch.save({"state_dict_ema": state}, folder / "peer.pth")
     sizes = {"heads": 2, "dim": 64, "window": 64, "stride": 1, "size": 32, "image_size": 32, "short_side": 32, "least_score": 0.0}
     (folder / "peer.toml").write_text(changed(load_recipe("adatad-s"), **sizes, topk=50, vote=0.0).to_toml())
-    writer = cv2.VideoWriter(str(folder / "film.avi"), cv2.VideoWriter_fourcc(*"FFV1"), 10, (48, 32))
     rng = np.random.default_rng(0)
-    for _ in range(40):
-        writer.write(rng.integers(0, 256, (32, 48, 3), np.uint8))
-    writer.release()
+    write_film(folder / "film.avi", (rng.integers(0, 256, (32, 48, 3), np.uint8) for _ in range(40)), letters="FFV1")
     return folder
 
 

@@ -13,14 +13,7 @@ from mma82cli.models import actionformer, adatad, videomae
 from mma82cli.models.adatad import AdaTAD, Dims
 from mma82cli.records import DataError, WrongUsage
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than such small layers take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(blocks=3, adapters=None, stem=0, embed=2, path_scale=True, **backbone):

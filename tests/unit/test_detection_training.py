@@ -31,13 +31,7 @@ PLAIN = {"crop_area": (1.0, 1.0), "crop_shape": (1.0, 1.0), "flip": 0.0, "jitter
 LABELS = Taxonomy("three", ["a", "b", "c"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than such small layers take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def recipe_of(**changes) -> AdaTADRecipe:

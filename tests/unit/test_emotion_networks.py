@@ -16,13 +16,7 @@ PLAN = nested.Plan((0, 1, 2), NEUTRAL, 2, Growth(4, 2), "clip")
 QUICK = mlp.Recipe(hidden=16, epochs=15)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads cost more than such small layers take."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def table(n=120, people=30, labels=12, seed=0) -> Table:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from conftest import write_film
 
 from mma82cli.records import DataError
 from mma82cli.video import Clip, Frames, Reader, Video
@@ -23,12 +24,8 @@ def film(request, tmp_path_factory):
     """A video of 30 s whose frames differ, and its frames as a plain loop reads them."""
     codec, suffix = request.param.split(".")
     path = str(tmp_path_factory.mktemp("film") / f"film.{suffix}")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*codec), FPS, (64, 48))
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 255, (48, 64, 3), np.uint8)
-    for i in range(COUNT):
-        writer.write(np.roll(base, (i % 48, 3 * i % 64), (0, 1)))
-    writer.release()
+    base = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    write_film(path, (np.roll(base, (i % 48, 3 * i % 64), (0, 1)) for i in range(COUNT)), FPS, codec)
     plain, capture = [], cv2.VideoCapture(path)
     while True:
         ok, frame = capture.read()
