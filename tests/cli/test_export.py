@@ -4,8 +4,10 @@ import json
 import os
 
 import pytest
-from conftest import ROOT, write_taxonomy
+from conftest import ROOT
 from test_train_rec import LABELS, QUICK, skeletons
+
+from mma82cli.taxonomy import Taxonomy
 
 SIZES = {
     "posec3d": {"base_channels": 4, "stage_blocks": (1, 1), "temporal_strides": (1, 2)},
@@ -41,7 +43,7 @@ def checkpoint(folder, kind: str, seed: int = 0):
     last.weight.data.normal_(0, 0.5)
     recipe = {"model": kind, **SIZES[kind], **SHAPES[kind]}
     recipe_from_dict(recipe)
-    taxonomy = json.loads(write_taxonomy(folder / "three.json", LABELS).read_text())
+    taxonomy = Taxonomy("three", LABELS, aliases=[[]] * 3).to_json()
     save(folder / f"{kind}-{seed}.safetensors", model.state_dict(), {"recipe": recipe, "taxonomy": taxonomy, "layout": "coco17"})
     return folder / f"{kind}-{seed}.safetensors"
 
@@ -80,7 +82,7 @@ def test_a_network_elsewhere_gives_the_same(run, tmp_path, kind, words, shapes):
     onnx.checker.check_model(str(tmp_path / "model.onnx"))
     raw = (tmp_path / "model.onnx").read_bytes()
     assert b"site-packages" not in raw and str(ROOT).encode() not in raw  # torch notes lines of code beside each node
-    assert sorted(os.listdir(tmp_path)) == sorted(["model.onnx", "three.json", path.name])
+    assert sorted(os.listdir(tmp_path)) == sorted(["model.onnx", path.name])
 
 
 @pytest.mark.parametrize(
