@@ -123,17 +123,7 @@ def in_order(asked: Iterable, workers: Workers) -> Iterator[tuple]:
     stream. What it raises is raised here, after everything that came before.
     """
     room = threading.Semaphore(AHEAD * workers.jobs)
-
-    def read() -> None:
-        try:
-            for pair in asked:
-                workers.events.put((None, None, pair))
-                room.acquire()
-            workers.events.put((None, None, StopIteration()))
-        except BaseException as error:
-            workers.events.put((None, None, error))
-
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=_read, args=(asked, workers.events, room), daemon=True).start()
     tags: dict[int, object] = {}
     results: dict[int, object] = {}
     asked_for = answered = 0
@@ -158,3 +148,14 @@ def in_order(asked: Iterable, workers: Workers) -> Iterator[tuple]:
             room.release()
     if not isinstance(ending, StopIteration):
         raise ending
+
+
+def _read(asked: Iterable, events: queue.SimpleQueue, room: threading.Semaphore) -> None:
+    """Puts each of `asked` among the events, then waits for room for the next; at last StopIteration, or what was raised."""
+    try:
+        for pair in asked:
+            events.put((None, None, pair))
+            room.acquire()
+        events.put((None, None, StopIteration()))
+    except BaseException as error:
+        events.put((None, None, error))
