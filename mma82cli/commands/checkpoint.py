@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mma82cli.taxonomy import Taxonomy
+    from mma82cli.training.recipe import Recipe
 
 Checkpoint = Annotated[str, typer.Argument(metavar="CHECKPOINT", show_default=False, help="folder of a run, or weights")]
 RecipeName = Annotated[str, typer.Option("--recipe", metavar="NAME|FILE", show_default=False, help="of a peer's checkpoint")]
@@ -12,8 +18,18 @@ TaxonomyName = Annotated[str, typer.Option("--taxonomy", metavar="NAME|FILE", sh
 Clips = Annotated[int, typer.Option("--clips", metavar="N", min=0, help="test clips a record; 0: as in the recipe")]
 
 
-def load_checkpoint(path: str, recipe, taxonomy, changes: dict):
-    """-> (model, recipe, taxonomy, what the checkpoint says of itself). Raises DataError where these don't fit the weights."""
+class Loaded(NamedTuple):
+    """A network, the recipe that it is used by, its labels, and what the checkpoint says of itself."""
+
+    model: nn.Module
+    recipe: Recipe
+    labels: Taxonomy
+    about: dict
+
+
+def load_checkpoint(path: str, recipe: str | None, taxonomy: str | None, changes: dict) -> Loaded:
+    """The checkpoint at `path`; recipe and taxonomy by name where it carries none, or another is asked for; `changes` of the
+    recipe's keys. Raises DataError where these don't fit the weights."""
     from dataclasses import asdict, replace
 
     from mma82cli import models
@@ -32,10 +48,10 @@ def load_checkpoint(path: str, recipe, taxonomy, changes: dict):
     if len(labels) != model.num_classes:
         found = f"{path} scores {model.num_classes} labels, taxonomy {labels.name} has {len(labels)}"
         raise DataError(f"{found}; expected the one it was trained with (--taxonomy)")
-    return model, settings, labels, read.about
+    return Loaded(model, settings, labels, read.about)
 
 
-def _taxonomy(carried: dict | None, asked: str | None, path: str):
+def _taxonomy(carried: dict | None, asked: str | None, path: str) -> Taxonomy:
     """The checkpoint's taxonomy; the one asked for must have the same labels."""
     from mma82cli.records import DataError
     from mma82cli.taxonomy import from_json, load_taxonomy

@@ -83,7 +83,7 @@ def run(
     rank, world, local = torchrun_place(pipe)
     changes = ({"sampling": sampling} if sampling != "recipe" else {}) | ({"clips": clips} if clips else {})
     loaded = [load_checkpoint(path, recipe, taxonomy, changes) for path in (checkpoint, *(average or ()))]
-    labels = loaded[0][2]
+    labels = loaded[0].labels
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
     from mma82cli.training.ensemble import member, together
@@ -94,7 +94,7 @@ def run(
     ranks = join(rank, world, where) if world > 1 else Ranks()
     asked = Asked(labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision, where)
-    members = [member(model, settings, known, about, asked, where, dtype) for model, settings, known, about in loaded]
+    members = [member(*each, asked, where, dtype) for each in loaded]
     inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, labels, topk, stale, ranks)

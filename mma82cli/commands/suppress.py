@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,7 +53,6 @@ def run(
     labels = load_taxonomy(taxonomy)
     if sigma <= 0 or iou == 0 or vote == 0:
         raise WrongUsage("--sigma, --iou and --vote must be greater than 0")
-    settings: dict[str, Any] = {"method": method, "sigma": sigma, "iou": iou, "min_score": min_score, "topk": topk, "vote": vote}
     empty = 0
 
     def work(record: dict) -> dict:
@@ -64,7 +63,7 @@ def run(
         if abs(found.segments).max(initial=0) > 1e12:
             raise DataError(f"a prediction lies at {abs(found.segments).max():g} s; expected seconds of a video")
         single = found.segments.astype("float32")  # as detectors hold them: a boundary moves by less than 2 microseconds
-        kept = suppress(single, found.scores, found.label, class_agnostic=class_agnostic, **settings)
+        kept = suppress(single, found.scores, found.label, method, sigma, iou, min_score, topk, vote, class_agnostic)
         empty += int((found.segments[:, 1] <= found.segments[:, 0]).sum())
         return record | {"predictions": _changed(record["predictions"], kept)}
 

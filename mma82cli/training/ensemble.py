@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mma82cli.records import DataError, WrongUsage
 from mma82cli.training.families import FAMILIES
 from mma82cli.training.task import Asked, Inference
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-def member(model, recipe, labels, about: dict, asked: Asked, device, dtype) -> Inference:
+    from mma82cli.taxonomy import Taxonomy
+    from mma82cli.training.recipe import Recipe
+
+
+def member(
+    model: nn.Module, recipe: Recipe, labels: Taxonomy, about: dict, asked: Asked, device: torch.device, dtype: torch.dtype
+) -> Inference:
     """A checkpoint at work. Raises DataError where its labels are not those asked for."""
     if labels.names != asked.labels.names:
         found = f"a checkpoint to average is of taxonomy {labels.name} ({len(labels)} labels)"
