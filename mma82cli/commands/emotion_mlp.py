@@ -76,7 +76,7 @@ PredictionsFile = Annotated[str, typer.Option("--predictions", metavar="FILE", s
 
 @command(
     example=EXAMPLE, details=DETAILS,
-    takes="id emotion actions subject split",
+    takes="id emotion actions segments subject split",
     writes="actions metric level value sd ci n runs used permuted p against signature",
 )
 def run(

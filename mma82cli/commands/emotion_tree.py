@@ -86,7 +86,7 @@ Plot = Annotated[str, typer.Option("--plot", metavar="DIR", show_default=False, 
 
 @command(
     example=EXAMPLE, details=DETAILS,
-    takes="emotion actions subject",
+    takes="emotion actions segments subject",
     writes="emotion label importance importance_mean rank top clips n other_clips other_n ratio ratio_smoothed "
     "ci p q phi direction",
 )

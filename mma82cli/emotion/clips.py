@@ -38,9 +38,12 @@ class Clips:
         self._seen: set = set()
 
     def add(self, record: dict) -> None:
-        """Takes a clip: `emotion`, `actions` (a list, repeats count, may be empty), `subject`. Raises DataError."""
+        """Takes a clip: `emotion`, `actions` (a list, repeats count, may be empty; without it those of its `segments`),
+        `subject`. Raises DataError."""
         emotion = self.emotions.id(record.get(self.target, MISSING), self.target)
         found = record.get("actions", MISSING)
+        if found is MISSING and isinstance(record.get("segments"), list):
+            found = [segment.get("label") if isinstance(segment, dict) else segment for segment in record["segments"]]
         if type(found) is not list:
             raise wrong("actions", found, f"a list of labels of {self.actions.name}")
         ids = sorted(self.actions.id(label, f"actions[{i}]") for i, label in enumerate(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from mma82cli.formats import base
@@ -83,7 +85,8 @@ class Reader(base.Reader):
         for cell in row.values():
             for part in cell if isinstance(cell, list) else [cell]:
                 base.good_text(part)
-        record = {field: self._value(field, cell) for field, cell in row.items() if "".join(cell).strip()}
+        filled = {field: cell for field, cell in row.items() if "".join(cell).strip() or field == "actions"}
+        record = {field: self._value(field, cell) for field, cell in filled.items()}
         if "scores" in record:
             record |= base.scores_kind(record["scores"])
         fps = record.get("fps", self.options.fps)
@@ -105,6 +108,8 @@ class Reader(base.Reader):
         if field == "topk":
             named = [base.label_name(one, self.options.labels, field, self.options.first_id) for one in cell if one.strip()]
             return base.ranked(named)
+        if field == "actions":
+            return self._actions(cell)
         if field == "scores":
             return self._scores(cell)
         if field in TIMES:
@@ -116,6 +121,12 @@ class Reader(base.Reader):
         if field == "split":
             return base.SPLITS.get(cell.strip().casefold(), cell)
         return cell
+
+    def _actions(self, cell: str) -> list[str]:
+        """Of labels with semicolons or bars between them, or of a JSON list; none of an empty cell."""
+        listed = base.json_of(cell.encode(), "a list of labels") if cell.lstrip().startswith("[") else re.split(r"[;|]", cell)
+        found = [name for name in listed if not isinstance(name, str) or name.strip()]
+        return [base.label_name(name, self.options.labels, "actions", self.options.first_id) for name in found]
 
     def _scores(self, cells: list[str]) -> list[float]:
         """Of a cell a label, or of one that holds a JSON list, as pandas writes it."""

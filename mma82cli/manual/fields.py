@@ -32,7 +32,7 @@ FIELDS = {
     "taxonomy": "name of the label set that `scores` follow",
     "segments": "truth of an untrimmed video: a list of {`start`, `end`, `label`}",
     "predictions": "detections: a list of {`start`, `end`, `label`, `score`}, best first",
-    "actions": "micro-actions of an emotion clip: a list of labels; repeats count",
+    "actions": "micro-actions of an emotion clip: a list of labels; repeats count; without it its `segments` say",
     "face": "{`labels`, `logits`} of any facial expression model",
     "run": "which of several runs a prediction is of",
     "protocol": "`in-domain`, `zero-shot` or `few-shot`",

@@ -41,6 +41,9 @@ class Grouping:
 
     def __call__(self, record: dict) -> str:
         """The group. Raises DataError."""
+        if record.get(self.field) is None:
+            another = "another field, or part of one: --group 'video:^[a-z]+[0-9]+'"
+            raise DataError(f"field '{self.field}' is missing; expected what is kept together, such as a person, or {another}")
         value = text(record, self.field)
         if self._pattern is None:
             return value

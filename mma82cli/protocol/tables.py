@@ -24,7 +24,8 @@ def tables(rows: list[dict]) -> list[Table]:
 
 def _overview(rows: list[dict]) -> Table:
     """Table I: with other data sets a row each, else a row a figure."""
-    shown: dict[str, Callable[[Any], str]] = dict.fromkeys(OVERVIEW, count) | {"hours": lambda n: decimal(n, 1)}
+    shown: dict[str, Callable[[Any], str]] = dict.fromkeys(OVERVIEW, count)
+    shown |= {"hours": lambda n: decimal(n, 1 if n and n >= 1 else 2), "domains": _named, "subjects": _named}
     if len(rows) == 1:
         return Table(["Figure", "All"], [[title, shown[f](rows[0][f])] for f, title in OVERVIEW.items()])
     shown["frames"] = lambda n: decimal(None if n is None else n / 1e6, 2)
@@ -32,6 +33,11 @@ def _overview(rows: list[dict]) -> Table:
     del shown["bodies"], titles["bodies"]  # for 80 columns
     cells = [[row["name"] or "(input)", *(show(row[f]) for f, show in shown.items())] for row in rows]
     return Table(["Data set", *titles.values()], cells)
+
+
+def _named(value: int | None) -> str:
+    """How many names a field has; 0: the records don't have it."""
+    return count(value or None)
 
 
 def _domains(rows: list[dict]) -> Table:
@@ -47,7 +53,7 @@ def _domains(rows: list[dict]) -> Table:
         line = ["all" if domain is None else domain]
         for split in [None, *splits]:
             row = next((r for r in rows if r["domain"] == domain and r["split"] == split), None)
-            figures = [count(row[name] if row else 0) for name in ("subjects", *counted)]
+            figures = [_named(row["subjects"]) if row else "0", *(count(row[name] if row else 0) for name in counted)]
             line += figures + [percent(row["share"] if row else 0)] * (split is not None)
         body.append(line)
     return Table(header, body[1:] + body[:1])
@@ -76,7 +82,8 @@ def _bodies(rows: list[dict]) -> Table:
 def _classes(rows: list[dict]) -> Table:
     rows = sorted(rows, key=lambda row: (-row["instances"], row["id"]))
     header, cells = _lengths(rows)
-    first = [[row["label"], str(row["subjects"])] for row in rows]
+    people = any(row["subjects"] for row in rows)
+    first = [[row["label"], count(row["subjects"] if people else None)] for row in rows]
     return Table(["Label", "Subjects", *header], [a + b for a, b in zip(first, cells, strict=True)])
 
 

@@ -33,6 +33,16 @@ def test_labelu_names_bad_segments_and_counts_invalid_items(run, tmp_path):
     assert stopped.code == 1 and stopped.err == f"mma82 convert: {faults[0]['error']}\n"
 
 
+def test_a_table_of_emotion_clips_lists_their_actions(run):
+    columns = ("convert", "--from", "csv", "--columns", "id=clip,actions=seen")
+    table = 'clip,seen\na,Nodding; waving\nb,\nc,"[""Nodding"",6]"\nd,Turning_head|Nodding\n'
+    assert [r["actions"] for r in run(*columns, stdin=table).records] == [
+        ["Nodding", "Waving"], [], ["Nodding", "Nodding"], ["Turning head", "Nodding"],
+    ]  # fmt: skip
+    wrong = run(*columns, stdin="clip,seen\na,Nodding;Flying\n")
+    assert wrong.code == 1 and "<stdin>:2: field 'actions' is \"Flying\"" in wrong.err
+
+
 def test_labelu_names_uploads_anew(run, tmp_path):
     def exported(*names):
         path = tmp_path / "anna.json"

@@ -34,6 +34,9 @@ def test_a_line_for_each_emotion_and_action(run, plain):
 
 def test_bytes_depend_on_the_clips_alone(run, plain):
     mixed = random.Random(0).sample(CLIPS, len(CLIPS))
+    segments = [{**c, "segments": [{"label": x} for x in c["actions"]]} for c in CLIPS]
+    segments = [{k: v for k, v in c.items() if k != "actions"} for c in segments]
+    assert run("emotion-tree", stdin=segments).out == plain.out
     for env in ({"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C"}):
         assert run("emotion-tree", stdin=mixed, env=env).out == plain.out
     options = ["emotion-tree", "--bootstrap", "5", "--unit", "subject", "-q"]

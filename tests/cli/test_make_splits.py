@@ -260,3 +260,9 @@ def test_classes_that_cannot_be_split_are_named_apart(run):
     rows = clips() + [{"subject": f"s{i}", "label": "Waving", "domain": "laboratory"} for i in range(2)]
     said = run("make-splits", stdin=rows).err
     assert "1 classes cannot be in all 3 splits, for too few groups have them: Waving (2)" in said
+
+
+def test_clips_without_people_are_told_of_other_groups(run):
+    lost = run("make-splits", stdin=[{"video": "s1_a.mp4", "label": "Nodding"}])
+    assert lost.code == 1 and "<stdin>:1: field 'subject' is missing; expected what is kept together" in lost.err
+    assert "--group 'video:^[a-z]+[0-9]+'" in lost.err and lost.err.count("\n") == 1

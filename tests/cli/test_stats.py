@@ -57,6 +57,9 @@ def test_rare_labels_and_published_sets(run):
     sets = rows(run("stats", "--against", "--table", "overview", stdin=CLIPS), "overview")
     assert sets[0]["name"] is None and sets[1]["name"] == "MMA-82"
     assert sets[1]["clips"] + sets[1]["segments"] == sets[1]["instances"] == 79574
+    nobody = [{k: v for k, v in c.items() if k not in ("subject", "domain")} for c in CLIPS]
+    told = run("stats", "--format", "table", "--table", "overview", stdin=nobody).out.split("\n")
+    assert [line.split()[-1] for line in told if line.startswith(("Domains", "Subjects"))] == ["–", "–"]
     for name in ("overview", "domains", "bodies", "classes"):
         text = run("stats", "--against", "--format", "table", "--table", name, stdin=[*CLIPS, VIDEO]).out
         assert text and max(map(len, text.splitlines())) <= 80, name
