@@ -34,7 +34,7 @@ Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the f
 Ids = Annotated[list[str], typer.Option("--id", metavar="ID", show_default=False, help="draw these records; may be repeated")]
 
 OwnLabels = Annotated[
-    str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="overlay: labels of the scores")
+    str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="labels of the scores (overlay, confusion)")
 ]
 
 

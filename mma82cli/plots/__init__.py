@@ -31,7 +31,7 @@ KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, wo
 @dataclass(frozen=True)
 class Options:
     """What a person can ask of a figure: `root` is the folder of the videos, `ids` the records to draw (none: the kind's
-    own choice), `taxonomy` and `layout` what the records' scores and joints follow (none: what they say)."""
+    own choice), `taxonomy` and `layout` what labels and joints follow (none: what they say)."""
 
     root: str = "."
     ids: tuple[str, ...] = ()

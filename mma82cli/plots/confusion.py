@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from mma82cli.plots.dataset import colours
 from mma82cli.plots.style import BLUE, GREY, INK, save, style
-from mma82cli.records import DataError, wrong
+from mma82cli.records import DataError, WrongUsage, wrong
+from mma82cli.taxonomy import Taxonomy, load_taxonomy
 
 WORST = 12  # pairs that are named
 FEW = 20  # labels whose cells have room for a number
@@ -35,28 +37,42 @@ def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
             sheets.setdefault((*group, str(line.get("level"))), []).append(line)
     if not sheets:
         raise DataError("no lines with 'label', 'predicted' and 'n'; expected what `mma82 score --confusion` writes")
-    paths = []
+    paths, known = [], _taxonomy(next(iter(sheets.values()))[0], options)
     for name, mine in sheets.items():
         with style(math=False):
-            paths += save(figure(mine, name), folder, "-".join(["confusion", *(re.sub(r"[^\w.]+", "_", w) for w in name)]))
+            paths += save(figure(mine, name, known), folder, "-".join(["confusion", *(re.sub(r"[^\w.]+", "_", w) for w in name)]))
     return paths
 
 
-def labels_of(lines: list[dict]) -> dict[str, str | None]:
-    """{label: body group}, group by group; within one first the labels that have truth, in the order of the lines."""
+def _taxonomy(line: dict, options) -> Taxonomy | None:
+    """The label set that a person names, or else the built-in one that the line's signature names."""
+    if options is not None and options.taxonomy:
+        return load_taxonomy(options.taxonomy)
+    named = re.search(r"\btaxonomy:([^|]+)", str(line.get("signature")))
+    with suppress(WrongUsage, DataError):
+        return load_taxonomy(named[1]) if named else None
+    return None
+
+
+def labels_of(lines: list[dict], known: Taxonomy | None = None) -> dict[str, str | None]:
+    """{label: body group}, group by group; within one in the order of ids where the label set is known, else first the labels
+    that have truth, in the order of the lines."""
     found: dict[str, str | None] = {}
     for label, body in (("label", "body"), ("predicted", "predicted_body")):
         for line in lines:
             found.setdefault(str(line[label]), line.get(body))
-    order = list(dict.fromkeys(found.values()))
+    for places in (known.ids, {body: i for i, body in enumerate(known.bodies)}) if known else ():
+        if all(label in places for label in found):
+            found = {label: found[label] for label in sorted(found, key=places.__getitem__)}
+    order = [*(known.bodies if known else ()), *dict.fromkeys(found.values())]
     return dict(sorted(found.items(), key=lambda pair: order.index(pair[1])))
 
 
-def figure(lines: list[dict], name: tuple[str, ...]):
-    """The matrix above the most confused pairs, as a matplotlib Figure."""
+def figure(lines: list[dict], name: tuple[str, ...], known: Taxonomy | None = None):
+    """The matrix above the most confused pairs, as a matplotlib Figure. Labels of a known set go by their ids."""
     from matplotlib.figure import Figure
 
-    bodies = labels_of(lines)
+    bodies = labels_of(lines, known)
     place = {label: i for i, label in enumerate(bodies)}
     counts = np.zeros((len(bodies), len(bodies)), int)
     for line in lines:
@@ -69,7 +85,7 @@ def figure(lines: list[dict], name: tuple[str, ...]):
     parts: Any = sheet.subfigures(2, height_ratios=[tall, below]) if worst else (sheet, None)
     above, under = parts
     axes = above.subplots()
-    _matrix(above, axes, counts, bodies)
+    _matrix(above, axes, counts, bodies, known)
     right, n = int(counts.trace()), int(counts.sum())
     axes.set_title(f"{', '.join(name)}: {right:,} of {n:,} clips right", loc="left", pad=18 if many else 6)
     if under is not None:
@@ -77,13 +93,15 @@ def figure(lines: list[dict], name: tuple[str, ...]):
     return sheet
 
 
-def _matrix(sheet, axes, counts: np.ndarray, bodies: dict[str, str | None]) -> None:
+def _matrix(sheet, axes, counts: np.ndarray, bodies: dict[str, str | None], known: Taxonomy | None) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.patches import Rectangle
 
-    size, tints = len(bodies), colours(bodies.values())
+    size, every = len(bodies), colours([*(known.bodies if known else ()), *bodies.values()])
+    tints = {body: every[body] for body in dict.fromkeys(bodies.values())}
+    numbers = [known.ids.get(label, i) if known else i for i, label in enumerate(bodies)]
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     scale = ScalarMappable(PowerNorm(GAMMA, 0, 100), LinearSegmentedColormap.from_list("share", ["white", BLUE, "#001830"]))
     cells = np.argwhere(counts)
@@ -96,9 +114,9 @@ def _matrix(sheet, axes, counts: np.ndarray, bodies: dict[str, str | None]) -> N
         box: dict[str, Any] = {"facecolor": "none", "edgecolor": tint if body else INK, "linewidth": 1.0}
         axes.add_patch(Rectangle((first, first), last - first, last - first, **box))
     small = size > FEW
-    labels = [f"{label}  {i}" for i, label in enumerate(bodies)] if small else list(bodies)
+    labels = [f"{label}  {i}" for i, label in zip(numbers, bodies, strict=True)] if small else list(bodies)
     axes.set_yticks(range(size), labels, fontsize=min(8, max(3.5, 330 / size)))
-    axes.set_xticks(range(size), range(size) if small else list(bodies), rotation=90, fontsize=min(8, max(3.5, 250 / size)))
+    axes.set_xticks(range(size), numbers if small else list(bodies), rotation=90, fontsize=min(8, max(3.5, 250 / size)))
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):
         for tick, body in zip(ticks, bodies.values(), strict=True):
             tick.set_color(tints[body] if body else INK)

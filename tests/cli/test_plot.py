@@ -11,6 +11,7 @@ from conftest import as_lines
 
 from mma82cli.plots import KINDS, confusion, curves, examples, overlay
 from mma82cli.skeleton.layouts import load_layout
+from mma82cli.taxonomy import load_taxonomy
 
 VIDEO = {
     "id": "v1", "duration": 12, "segments": [{"start": 1, "end": 3, "label": "Nodding"}],
@@ -190,6 +191,14 @@ def test_confusion_is_a_matrix_and_its_worst_pairs(run, tmp_path):
     assert matrix.get_title("left") == "action: 4 of 9 clips right"
     named = [t.get_text() for t in worst.get_yticklabels()]
     assert named == ["Nodding → Bowing head", "Shrugging → Nodding", "Nodding → Waving"]
+    many = [{"id": str(i), "label": 81 - i, "topk": [[80 - i, 1]]} for i in range(0, 60, 2)]  # groups and ids in no order
+    pairs82 = [x for x in run("score", "--confusion", stdin=many).records if x.get("level") == "action" and "predicted" in x]
+    two = [{"id": str(guess), "label": 0, "topk": [[guess, 1]]} for guess in (81, 60)]
+    groups = [x for x in run("score", "--confusion", "--level", "body", stdin=two).records if "predicted" in x]
+    assert list(confusion.labels_of(groups[::-1], load_taxonomy("mma82"))) == ["Body", "Head-hand", "Leg-hand"]
+    axes = confusion.figure(pairs82, ("action",), load_taxonomy("mma82")).subfigs[0].axes[0]
+    assert [int(t.get_text()) for t in axes.get_xticklabels()] == list(range(22, 82))
+    assert axes.get_yticklabels()[-1].get_text() == "Scratching feet  81"
     drawn = run("plot", "confusion", "--out", tmp_path, stdin=lines.out)
     ends = [Path(x["figure"]).name for x in drawn.records]
     assert ends == [f"confusion-{level}.{end}" for level in ("action", "body") for end in ("svg", "png")]
