@@ -22,6 +22,10 @@ class Reader(base.Reader):
     """A record a row. Without `--columns` every column is taken whose name is a record's field; an empty cell is no field.
     `scores` and `topk` may lie over several columns, `scores=FIRST..LAST`."""
 
+    def __init__(self, options):
+        super().__init__(options)
+        self.left_out: dict[str, None] = {}  # columns that are no fields, in order
+
     def entries(self, file, name: str):
         asked = self.options.columns
         table = base.rows(file)
@@ -48,6 +52,8 @@ class Reader(base.Reader):
         if not asked:
             expected = "--columns FIELD=COLUMN,… or columns named as the fields of records (video, start, end, label, …)"
             raise base.FileError(f"the columns are {show(header)}; expected {expected}", 1)
+        if not self.options.columns:
+            self.left_out |= dict.fromkeys(column for column in header if column and column not in asked)
         return {field: self._places(field, column, header) for field, column in asked.items()}
 
     def _places(self, field: str, column: str, header: list[str] | None) -> int | list[int]:
@@ -121,6 +127,12 @@ class Reader(base.Reader):
         if field == "split":
             return base.SPLITS.get(cell.strip().casefold(), cell)
         return cell
+
+    def notes(self) -> list[str]:
+        if not self.left_out:
+            return []
+        first, more = list(self.left_out)[:5], ", …" if len(self.left_out) > 5 else ""
+        return [f"left out the columns {', '.join(first)}{more}: no names of fields; --columns FIELD=COLUMN,… takes them"]
 
     def _actions(self, cell: str) -> list[str]:
         """Of labels with semicolons or bars between them, or of a JSON list; none of an empty cell."""

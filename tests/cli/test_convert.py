@@ -33,6 +33,15 @@ def test_labelu_names_bad_segments_and_counts_invalid_items(run, tmp_path):
     assert stopped.code == 1 and stopped.err == f"mma82 convert: {faults[0]['error']}\n"
 
 
+def test_columns_that_are_no_fields_are_told(run):
+    table = "video,label,mood,a,b,c,d,e\nx.mp4,3,good,,,,,\n"
+    result = run("convert", "--from", "csv", stdin=table)
+    assert result.records == [{"video": "x.mp4", "label": "Tilting forward/backward"}]
+    told = "left out the columns mood, a, b, c, d, …: no names of fields; --columns FIELD=COLUMN,… takes them"
+    assert result.err == f"mma82 convert: {told}\n"
+    assert run("convert", "--from", "csv", "--columns", "video=video,mood=mood", stdin=table).err == ""
+
+
 def test_a_table_of_emotion_clips_lists_their_actions(run):
     columns = ("convert", "--from", "csv", "--columns", "id=clip,actions=seen")
     table = 'clip,seen\na,Nodding; waving\nb,\nc,"[""Nodding"",6]"\nd,Turning_head|Nodding\n'
