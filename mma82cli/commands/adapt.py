@@ -27,7 +27,7 @@ mma82 adapt run few.jsonl | mma82 score --by domain --mean-over run
 @command(
     example=EXAMPLE,
     takes="id label domain support_runs layout keypoints width height",
-    writes="id run label domain scores",
+    writes="id run label domain scores taxonomy",
 )
 def run(
     pipe,
@@ -138,4 +138,4 @@ def _write(pipe, records: list[dict], labels, rows, support, probabilities) -> N
         record = records[i]
         for run in np.flatnonzero(~support[:, place]).tolist():
             line = {"id": record["id"], "run": run, "label": labels.names[record["label"]], "domain": record["domain"]}
-            pipe.write({**line, "scores": np.ascontiguousarray(probabilities[run, place])})
+            pipe.write({**line, "scores": np.ascontiguousarray(probabilities[run, place]), "taxonomy": labels.name})

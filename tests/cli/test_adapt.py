@@ -42,7 +42,7 @@ def test_a_line_for_each_query_and_run_that_score_averages(run, few, mode):
     expected = [(row["id"], k, row["label"], "street") for row, k in queries]
     assert [(x["id"], x["run"], x["label"], x["domain"]) for x in result.records] == expected
     for line in result.records:
-        assert set(line) == {"id", "run", "label", "domain", "scores"}
+        assert set(line) == {"id", "run", "label", "domain", "scores", "taxonomy"} and line["taxonomy"] == "mma82"
         assert len(line["scores"]) == 82 and sum(line["scores"]) == pytest.approx(1, abs=1e-4)
     scored = run("score", "--metric", "top1", "--level", "action", "--mean-over", "run", stdin=result.out).records
     assert scored[0]["runs"] == 3 and scored[0]["value"] > 0.2
