@@ -7,10 +7,10 @@ NAME.png (or what its kind is made of) into the folder, and raises DataError whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from mma82cli.records import DataError, show
+from mma82cli.records import DataError, record_id, show
 
 KINDS = {  # name: (module in mma82cli.plots, fields that tell what it draws, words for that and what it draws it from)
     "taxonomy": ("taxonomy", "body aliases", "body groups and their labels, from `labels` or `stats` (Fig. 2)"),
@@ -42,6 +42,26 @@ class Options:
 def kinds_of(record: dict) -> list[str]:
     """The kinds that draw records like this one."""
     return [kind for kind, (_, fields, _) in KINDS.items() if all(field in record for field in fields.split())]
+
+
+def chosen(
+    records: Iterable[dict], ids: Iterable[str], most: int, kind: Callable[[dict], str] = record_id
+) -> Iterator[tuple[str, dict]]:
+    """(id, record) of the records with these ids, or of the first of each `kind`, `most` of them. Raises DataError where one
+    that is named is missing, or all are."""
+    ids, seen = set(ids), set()
+    for record in records:
+        name = record_id(record)
+        key = name if ids else kind(record)
+        if key in seen or (ids and name not in ids):
+            continue
+        seen.add(key)
+        yield name, record
+        if len(seen) == (len(ids) or most):
+            return
+    if ids or not seen:
+        missing = sorted(ids - seen)
+        raise DataError(f"no record with the id {show(missing[0])}" if missing else "no records; expected some to draw")
 
 
 def written_by(command: str, records: Iterable[dict], fields: Iterable[str]) -> list[dict]:

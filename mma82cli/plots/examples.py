@@ -12,9 +12,10 @@ from textwrap import wrap
 
 import numpy as np
 
+from mma82cli.plots import chosen
 from mma82cli.plots.stills import moments, stills
 from mma82cli.plots.style import GREY, INK, save, style
-from mma82cli.records import DataError, is_number, optional_span, record_id, show, text
+from mma82cli.records import DataError, is_number, optional_span, record_id, text
 
 MOST = 8  # clips of a figure, where none is named
 SHOWN, SIDE = 6, 240  # stills of a clip; pixels of their shorter side
@@ -45,24 +46,14 @@ class Example:
 def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     """Writes `examples.svg` and `examples.png`: the records of `options.ids`, or the first of each emotion (of each label,
     where there are no emotions). Videos lie under `options.root`. Raises DataError."""
-    chosen = [example(record, options.root) for record in choose(records, options.ids)]
+    rows = [example(record, options.root) for _, record in chosen(records, options.ids, MOST, kind)]
     with style(math=False):
-        return save(figure(chosen), folder, "examples")
+        return save(figure(rows), folder, "examples")
 
 
-def choose(records: Iterable[dict], ids: Iterable[str]) -> list[dict]:
-    """The records named, or the first of each kind, up to `MOST` of them. Raises DataError where one or all are missing."""
-    wanted, found = set(ids), {}
-    for record in records:
-        key = record_id(record) if wanted else str(record.get("emotion", record.get("label")))
-        if (not wanted or key in wanted) and key not in found:
-            found[key] = record
-        if len(found) == (len(wanted) or MOST):
-            break
-    if wanted - set(found) or not found:
-        missing = sorted(wanted - set(found))
-        raise DataError(f"no record with the id {show(missing[0])}" if missing else "no records; expected clips with 'video'")
-    return list(found.values())
+def kind(record: dict) -> str:
+    """What one example is enough of."""
+    return str(record.get("emotion", record.get("label")))
 
 
 def example(record: dict, root: str) -> Example:

@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mma82cli.plots import subtitles
+from mma82cli.plots import chosen, subtitles
 from mma82cli.plots.captions import CAPTION, TALLEST, captioned
 from mma82cli.plots.style import save, style
-from mma82cli.records import DataError, optional_span, record_id, show
+from mma82cli.records import DataError, optional_span
 from mma82cli.skeleton.keypoints import from_record
 from mma82cli.skeleton.layouts import Layout, load_layout
 from mma82cli.taxonomy import load_taxonomy
@@ -38,23 +38,15 @@ def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     """Writes `overlay-ID.svg`, `.png` and `.mp4` for the records of `options.ids`, or for the first few. Frames come from
     the videos under `options.root`; without its video a clip is drawn on grey. Of untrimmed videos (`predictions`, and no
     joints) there is the video alone. Raises DataError."""
-    paths, wanted, drawn = [], list(options.ids), 0
-    for number, record in enumerate(records, 1):
-        untrimmed = "keypoints" not in record and "predictions" in record
-        if "keypoints" not in record and not untrimmed:
+    paths = []
+    for name, record in chosen(records, options.ids, MOST):
+        if "keypoints" in record:
+            paths += _Clip(record, name, options).write(folder)
+        elif "predictions" in record:
+            paths.append(subtitles.write(record, options.root, folder))
+        else:
             writers = "`mma82 extract-skeleton` or `mma82 infer --keep-keypoints`"
-            raise DataError(f"record {number} has no 'keypoints'; expected what {writers} writes")
-        name = record_id(record)
-        if wanted and name not in wanted:
-            continue
-        paths += [subtitles.write(record, options.root, folder)] if untrimmed else _Clip(record, name, options).write(folder)
-        drawn += 1
-        if options.ids:
-            wanted.remove(name)
-        if drawn >= (len(options.ids) or MOST):
-            break
-    if wanted or not paths:
-        raise DataError(f"no record with the id {show(wanted[0])}" if wanted else "no records; expected clips with 'keypoints'")
+            raise DataError(f"{name} has no 'keypoints'; expected what {writers} writes")
     return paths
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mma82cli.metrics.detection import Spans, match
+from mma82cli.plots import chosen
 from mma82cli.plots.stills import stills
 from mma82cli.plots.style import GREEN, GREY, INK, VERMILION, save, style
-from mma82cli.records import DataError, is_number, optional_span, record_id, show, wrong
+from mma82cli.records import DataError, is_number, optional_span, wrong
 
 MOST = 4  # videos that are drawn where none is named
 ROWS = 14  # labels of a figure
@@ -37,23 +38,14 @@ class Bars:
 def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     """Writes `timeline-ID.svg` and `.png` for the records of `options.ids`, or for the first few. Thumbnails come from the
     videos under `options.root`. Raises DataError where there is nothing to draw."""
-    paths, wanted = [], list(options.ids)
-    for record in records:
-        name = record_id(record)
-        if wanted and name not in wanted:
-            continue
+    paths = []
+    for name, record in chosen(records, options.ids, MOST):
         truth, found = bars(record, "segments"), bars(record, "predictions")
         if not truth and not found:
             raise DataError(f"{name} has no 'segments' and no 'predictions'; expected what `mma82 infer` writes with a detector")
         with style(math=False):
             sheet = figure(record, name, truth or bars({}, None), found or bars({}, None), options.root)
             paths += save(sheet, folder, "timeline-" + re.sub(r"[^\w.-]+", "_", name))
-        if options.ids:
-            wanted.remove(name)
-        if len(paths) >= 2 * (len(options.ids) or MOST):
-            break
-    if wanted or not paths:
-        raise DataError(f"no record with the id {show(wanted[0])}" if wanted else "no records; expected untrimmed videos")
     return paths
 
 

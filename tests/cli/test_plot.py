@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import as_lines
 
-from mma82cli.plots import KINDS, confusion, curves, examples, overlay
+from mma82cli.plots import KINDS, chosen, confusion, curves, examples, overlay
 from mma82cli.skeleton.layouts import load_layout
 from mma82cli.taxonomy import load_taxonomy
 
@@ -220,10 +220,9 @@ def test_examples_are_stills_of_a_clip_of_each_label(run, tmp_path, films):
     drawn = run("plot", "examples", "--root", tmp_path, "--out", tmp_path, stdin=films)
     assert drawn.code == 0, drawn.err
     assert [Path(x["figure"]).name for x in drawn.records] == ["examples.svg", "examples.png"]
-    chosen = examples.choose(iter(films), ())
-    assert [clip["label"] for clip in chosen] == list(dict.fromkeys(clip["label"] for clip in films)) and len(chosen) == 2
-    named = films[-1]["id"]
-    assert examples.choose(iter(films), (named,)) == films[-1:]
+    first = [clip["label"] for _, clip in chosen(iter(films), (), 8, examples.kind)]
+    assert first == list(dict.fromkeys(clip["label"] for clip in films)) and len(first) == 2
+    assert list(chosen(iter(films), (films[-1]["id"],), 8, examples.kind)) == [(films[-1]["id"], films[-1])]
 
 
 def test_stills_of_an_example_are_the_clips_frames(tmp_path, films):
