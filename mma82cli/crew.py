@@ -17,6 +17,11 @@ from mma82cli.records import DataError
 from mma82cli.replacing import forget_all
 
 
+def cores() -> int:
+    """How many cores this process may use: a job on a cluster has few of its machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run(work: Callable, jobs: Iterable, processes: int) -> Iterator:
     """`work(job)` for each job, in order, by `processes` of them; at most a few results wait at a time.
 

@@ -64,16 +64,17 @@ def run(
     if live:
         _watch(pipe, settings)
     else:
-        _extract(pipe, settings, jobs or _cores(), root, part, resume)
+        _extract(pipe, settings, jobs, root, part, resume)
 
 
-def _extract(pipe, settings, jobs: int, root: str, part, resume: str | None) -> None:
-    """All clips on `jobs` processes, in order."""
+def _extract(pipe, settings, jobs: int | None, root: str, part, resume: str | None) -> None:
+    """All clips on `jobs` processes (None: one a core), in order."""
+    from mma82cli.crew import cores
     from mma82cli.pose.resume import ResumeFile
     from mma82cli.pose.workers import Workers, in_order
     from mma82cli.records import DataError, WrongUsage
 
-    with Workers(settings, jobs) as workers:
+    with Workers(settings, jobs or cores()) as workers:
         title = workers.title()
         kept = ResumeFile(resume, {"model": title, "layout": settings.layout}) if resume else None
         said: set[str] = set()
@@ -116,12 +117,6 @@ def _watch(pipe, settings) -> None:
                 _tell(pipe, line, fields, said)
         except DataError as error:
             pipe.reject(line, error)
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

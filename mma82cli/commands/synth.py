@@ -78,7 +78,7 @@ def run(
             for record in pipe.progress(made, total):
                 pipe.write(record)
             return None
-        return _make(pipe, make.emotion_jobs(known, made, seed, **render), videos, jobs or _cores())
+        return _make(pipe, make.emotion_jobs(known, made, seed, **render), videos, jobs)
     count, wanted = clips, None
     if kind == "detection":
         wanted = clips or known.detection["videos"]
@@ -86,14 +86,7 @@ def run(
     plan = dataset.plan(known, count, subjects, ids, where, seed, videos=wanted)
     if len(plan.domains) < len(where):
         pipe.note(f"{len(plan.subjects)} subject(s) for {len(where)} domains: only {', '.join(plan.domains)}")
-    return _make(pipe, make.jobs(kind, plan, known, seed, wanted and min(wanted, len(plan)), **render), videos, jobs or _cores())
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _make(pipe, make.jobs(kind, plan, known, seed, wanted and min(wanted, len(plan)), **render), videos, jobs)
 
 
 def _names(given: list[str]) -> list[str]:
@@ -123,12 +116,12 @@ def _renderer(videos: str) -> dict:
     return {"videos": videos, "suffix": suffix, "letters": letters}
 
 
-def _make(pipe, todo, videos: str | None, processes: int) -> None:
+def _make(pipe, todo: list, videos: str | None, processes: int | None) -> None:
     from mma82cli import crew
     from mma82cli.synth import make
 
     with pipe.progress(total=len(todo), unit="video" if videos else "rec") as bar:
-        for records in crew.run(make.work, todo, min(processes, len(todo))):
+        for records in crew.run(make.work, todo, min(processes or crew.cores(), len(todo))):
             for record in records:
                 pipe.write(make.written(record))
             bar.update()

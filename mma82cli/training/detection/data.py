@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from mma82cli.crew import cores
 from mma82cli.records import DataError
 from mma82cli.training.detection.films import film_of, readable
 from mma82cli.training.detection.recipe import AdaTADRecipe
@@ -40,7 +40,7 @@ class DetectionData(Data[AdaTADRecipe]):
         films = self.splits["train"] + self.splits["val"]
         if isinstance(self.source, Cache):
             make_packs(self.source, [film.clip for film in films], tell)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             faults = list(pool.map(lambda film: readable(film, self.source, self.recipe.stride), films))
         bad = [fault for fault in faults if fault]
         for fault in bad[:SHOWN]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mma82cli.crew import cores
 from mma82cli.detection import losses, targets
 from mma82cli.devices import upload
 from mma82cli.metrics import detection as metric
@@ -52,7 +52,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
     def __init__(self, recipe: AdaTADRecipe, source: Source, splits: dict, labels: Taxonomy, device, dtype, tell: Callable):
         self.train, self.val = splits["train"], splits["val"]
         super().__init__(recipe, len(self.train), bool(self.val))
-        self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
+        self.loaders = cores() if device.type == "cuda" else 0
         self.source, self.labels, self.device, self.dtype, self.tell = source, labels, device, dtype, tell
         levels = recipe.branch + 1
         each = [actionformer.points(level, -(-recipe.window // 2**level), levels, device) for level in range(levels)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from mma82cli.crew import cores
 from mma82cli.records import DataError, optional_span, video_path, wrong
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
@@ -97,7 +98,7 @@ def make_packs(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -
             faults.append(str(error))
             return 0
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         tried = [size for size in pool.map(make, missing[:: -(-len(missing) // TRIED)]) if size]
         if tried:
             size = len(missing) * sum(tried) / len(tried) / 1e6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -10,6 +9,7 @@ from itertools import islice
 import numpy as np
 import torch
 
+from mma82cli.crew import cores
 from mma82cli.models.gc_tsm import GCTSM, fold
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
@@ -29,7 +29,7 @@ class Predictor:
         self.model = fold(model).to(device, dtype)
         self.recipe, self.source, self.device, self.dtype = recipe, source, device, dtype
         self.clips, self.crops = (recipe.clips, recipe.crops) if views else (1, 1)
-        self.pool = ThreadPoolExecutor(os.cpu_count() if device.type == "cuda" else 1)
+        self.pool = ThreadPoolExecutor(cores() if device.type == "cuda" else 1)
 
     def __call__(self, clips: list[Clip]) -> Iterator[np.ndarray | DataError]:
         """float32 (classes,) a clip, of sum 1."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from mma82cli.crew import cores
 from mma82cli.devices import upload
 from mma82cli.models.gc_tsm import GCTSM
 from mma82cli.records import DataError
@@ -35,7 +34,7 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
 
     def __init__(self, recipe: GcTsmRecipe, source: Source, train: list, val: list, device, dtype=torch.float32):
         super().__init__(recipe, len(train), bool(val))
-        self.loaders = os.cpu_count() or 1 if device.type == "cuda" else 0
+        self.loaders = cores() if device.type == "cuda" else 0
         self.replays = Replays(device, dtype, self.passes)
         self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
 
