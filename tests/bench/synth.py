@@ -45,7 +45,7 @@ def main() -> None:
     suffix, letters = render.codec()
     with tempfile.TemporaryDirectory() as folder:
         few = scenes[::6]
-        drawn = timed(lambda s: render.write_video(s, Path(folder) / f"clip{suffix}", letters, 1), few)
+        drawn = timed(lambda s: render.write_video(s, Path(folder) / f"clip{suffix}", letters), few)
         frames = np.mean([len(s.t) for s in few])
     print(f"{'skeleton records':<36}{1 / whole:>9.0f} clips/s a core")
     print(f"{'bodies, a clip at once':<36}{1 / fast:>9.0f} clips/s a core")

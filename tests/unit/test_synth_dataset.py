@@ -159,7 +159,7 @@ def test_joints_are_found_to_half_a_pixel_in_compressed_video(domain, tmp_path):
     for index, label in enumerate(("Turning head", "Covering eyes", "Crossing legs")):
         made = scene.clip(2, index, label, label == "Crossing legs", domain, f"{domain[:3]}{index:03d}")
         path = tmp_path / f"clip{index}{suffix}"
-        render.write_video(made, path, letters, 1)
+        render.write_video(made, path, letters)
         figure, video = render.Figure(made), cv2.VideoCapture(str(path))
         for i in range(len(made.t)):
             image = video.read()[1]
