@@ -15,7 +15,7 @@ import numpy as np
 from mma82cli.plots import chosen
 from mma82cli.plots.stills import moments, stills
 from mma82cli.plots.style import GREY, INK, save, style
-from mma82cli.records import DataError, is_number, optional_span, record_id, text
+from mma82cli.records import DataError, is_number, optional_span, record_id, video_path
 
 MOST = 8  # clips of a figure, where none is named
 SHOWN, SIDE = 6, 240  # stills of a clip; pixels of their shorter side
@@ -58,7 +58,7 @@ def kind(record: dict) -> str:
 
 def example(record: dict, root: str) -> Example:
     """A record with its stills. Raises DataError where it has no video, or the video has no frame."""
-    name, path = record_id(record), os.path.join(root, text(record, "video"))
+    name, path = record_id(record), video_path(record, root)
     if not os.path.isfile(path):
         raise DataError(f"{name}: no file {path}; --root DIR is the folder that 'video' is relative to")
     start, end = optional_span(record)

@@ -10,11 +10,11 @@ def moments(start: float, end: float, count: int) -> np.ndarray:
     return start + (np.arange(count) + 0.5) * (end - start) / count
 
 
-def stills(path: str, start: float, end: float, count: int, height: int) -> list[np.ndarray]:
-    """RGB frames (h, w, 3) at the `moments` of a video, fewer where it ends before; the shorter side is `height` pixels."""
+def stills(path: str, start: float, end: float, count: int, side: int) -> list[np.ndarray]:
+    """RGB frames (h, w, 3) at the `moments` of a video, fewer where it ends before; the shorter side is `side` pixels."""
     from mma82cli.video import Frames
     from mma82cli.video.clips import Clip
 
-    source = Frames(height)
+    source = Frames(side)
     found = [source.pick(Clip(path, float(moment)), [0]) for moment in moments(start, end, count)]
     return [frames[0][..., ::-1] for frames in found if frames]
