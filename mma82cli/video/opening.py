@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mma82cli.video.reader import Video
@@ -17,8 +16,12 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def has_pyav() -> bool:
-    """Whether `mma82[fast]` is installed."""
-    return find_spec("av") is not None
+    """Whether `mma82[fast]` is installed, and whole."""
+    try:
+        import av
+    except ImportError:
+        return False
+    return hasattr(av, "open")  # a folder of that name beside the records is a package too
 
 
 def open_video(path: str) -> AnyVideo:

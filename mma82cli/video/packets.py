@@ -2,8 +2,8 @@
 
 The packets of a file are read first, without decoding, for their time stamps. H.264 and HEVC can then leave out every
 unwanted frame that no other frame is predicted from; what comes out is bit for bit what OpenCV gives. AV1, which OpenCV's
-wheels can't decode, is read too. Files whose stamps can't be trusted (AVI has none), turned or deep pictures, and damaged
-files are OpenCV's: `Unsuited`.
+wheels can't decode, is read too. All else is OpenCV's, `Unsuited` here: containers without an index of true stamps (AVI, MPEG),
+turned or deep pictures or those of odd size, whose colours the two interpolate differently, and damaged files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mma82cli.video.reader import Video, micro
 PLAIN = ("yuv420p", "yuvj420p")  # 8 bits, converted to BGR alike by both libraries
 SKIPPING = ("h264", "hevc")
 ONLY_HERE = ("av1",)
+INDEXED = {"mp4", "matroska"}  # FFmpeg's names of the containers in which a jump lands on a key frame
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -39,8 +40,9 @@ class PacketVideo:
         except (av.FFmpegError, OSError, StopIteration, IndexError) as error:
             raise Unsuited(str(error)) from None
         context = self._stream.codec_context
-        if frame.rotation or (frame.format.name not in PLAIN and context.name not in ONLY_HERE):
-            raise Unsuited("turned, or of other colours")
+        plain = frame.format.name in PLAIN and not (frame.width % 2 or frame.height % 2)
+        if frame.rotation or not (plain or context.name in ONLY_HERE):
+            raise Unsuited("turned, of other colours, or of odd size")
         rate = float(self._stream.average_rate or 0)
         self.fps = round(rate, 6) if math.isfinite(rate) else 0.0
         told = self._stream.frames or round((self._container.duration or 0) / av.time_base * self.fps)
@@ -102,8 +104,8 @@ class PacketVideo:
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1
         self._origin = self._stream.start_time or 0
-        if "avi" in self._container.format.name.split(","):
-            raise Unsuited("AVI")
+        if not INDEXED.intersection(self._container.format.name.split(",")):
+            raise Unsuited(self._container.format.name)
 
     def _read_stamps(self) -> np.ndarray:
         """Presentation times of all frames, in the stream's units, ascending."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
-from conftest import write_film
+from conftest import ROOT, write_film
 
 from mma82cli.records import DataError
 from mma82cli.video import Clip, Frames, Reader, Video
@@ -132,6 +134,35 @@ def test_a_packet_reader_gives_what_opencv_gives_of_real_files(shared):
         PacketVideo(str(turned))
     av1 = Reader().open(str(shared / "real" / "video" / "edge" / "tc_av1_video.mkv"))  # OpenCV decodes none of it
     assert len(av1.times()) == 125 and av1.pick([0, 124])[1].shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize(("name", "codec", "size"), [
+    ("film.mpg", "mpeg1video", (64, 48)),  # a jump lands anywhere
+    ("odd.webm", "libvpx-vp9", (65, 47)),  # colours between pixels: the libraries differ
+    ("even.webm", "libvpx-vp9", (64, 48)),
+])  # fmt: skip
+def test_a_film_gives_the_same_frames_whichever_library_reads_it(tmp_path, name, codec, size):
+    av = pytest.importorskip("av", reason="needs mma82[fast]")
+    path, picture = str(tmp_path / name), np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), np.uint8)
+    with av.open(path, "w") as film:
+        stream = film.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for i in range(30):
+            frame = av.VideoFrame.from_ndarray(np.roll(picture, 2 * i, 1), format="rgb24").reformat(format="yuv420p")
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode())
+    found, plain = Reader().open(path), Video(path)
+    assert (type(found) is Video) == (name != "even.webm") and found.times() == plain.times()
+    for wanted, start in (([0, 7, 29], 0.0), ([1, 3, 5, 7], 0.52)):
+        assert all(np.array_equal(*pair) for pair in zip(found.pick(wanted, start), plain.pick(wanted, start), strict=True))
+
+
+def test_a_folder_called_av_is_no_library(film, tmp_path):
+    (tmp_path / "av").mkdir()
+    code = f"import sys; sys.path[:0] = {str(tmp_path)!r}, {str(ROOT)!r}\nfrom mma82cli.video import Reader\n"
+    code += f"print(Reader().open({film[0]!r}).width)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "64\n", done.stderr
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (64, 48), (47, 65), (200, 300), (50, 51), (10, 1000)])
