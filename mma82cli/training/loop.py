@@ -67,16 +67,17 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
         if run.timed:
             figures["seconds"] = round(time.perf_counter() - start, 3)
 
+        if epoch == 1:
+            checkpoint.replace(folder / checkpoint.RECIPE, recipe.to_toml().encode())
         about = {**run.about, "epoch": epoch}
         value = figures.get(f"val_{recipe.best}", -1.0)
         if not task.has_val or value > best:
             best = value
             checkpoint.save(folder / checkpoint.BEST, delivered.state_dict(), about)
         checkpoint.save(folder / checkpoint.LAST, delivered.state_dict(), about)
-        checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), {**about, "best": best})
         checkpoint.append_log(folder, figures, keep=epoch - 1)
-        if epoch == 1:
-            checkpoint.replace(folder / checkpoint.RECIPE, recipe.to_toml().encode())
+        # the state comes last: a run that goes on from it finds all that the epoch leaves
+        checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), {**about, "best": best})
         yield figures
 
 

@@ -1,5 +1,6 @@
 """Recipes, the schedule, batches, and a run that is resumed."""
 
+import contextlib
 import re
 from dataclasses import asdict
 
@@ -227,6 +228,31 @@ def test_a_resumed_run_is_the_unbroken_one(tmp_path, recipe):
     for name in (checkpoint.LAST, checkpoint.BEST, checkpoint.STATE):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
     assert (tmp_path / "broken" / "log.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_a_run_that_ends_between_two_files_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    recipe, replace, left = changed(RECIPES[2], epochs=2), checkpoint.replace, [1000]
+    train, val = clips(), clips(9, seed=1)
+
+    def ending(path, data):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        replace(path, data)
+
+    monkeypatch.setattr(checkpoint, "replace", ending)
+    for writes in (1000, *range(9)):
+        folder, left[0] = tmp_path / str(writes), writes
+        model, job = a_run(folder, recipe)
+        job.timed = False
+        with contextlib.suppress(KeyboardInterrupt):
+            list(fit(model, job, a_task(recipe, train, val)))
+        assert writes == 1000 or left[0] < 0
+        left[0] = 1000
+        model, _ = a_run(folder, recipe)
+        list(fit(model, job, a_task(recipe, train, val), resume=(folder / checkpoint.STATE).exists()))
+        for path in (tmp_path / "1000").iterdir():
+            assert path.read_bytes() == (folder / path.name).read_bytes(), f"{path.name} after {writes} writes"
 
 
 @pytest.mark.parametrize("recipe", RECIPES[1:], ids=["posec3d", "stgcn"])
