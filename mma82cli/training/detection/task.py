@@ -54,8 +54,8 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         super().__init__(recipe, len(self.train), bool(self.val))
         self.loaders = cores() if device.type == "cuda" else 0
         self.source, self.labels, self.device, self.dtype, self.tell = source, labels, device, dtype, tell
-        levels = recipe.branch + 1
-        each = [actionformer.points(level, -(-recipe.window // 2**level), levels, device) for level in range(levels)]
+        levels, window = recipe.branch + 1, recipe.window + -recipe.window % 2**recipe.branch  # as the pyramid halves it
+        each = [actionformer.points(level, window // 2**level, levels, device) for level in range(levels)]
         self.points = torch.cat(each)
         self.replays = Replays(device, dtype, self.passes)
         self.average: dict[str, Tensor] = {}
