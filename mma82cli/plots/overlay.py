@@ -42,7 +42,7 @@ def draw(records: Iterable[dict], folder: str, options) -> list[str]:
     for name, record in chosen(records, options.ids, MOST):
         if "keypoints" in record:
             paths += _Clip(record, name, options).write(folder)
-        elif "predictions" in record:
+        elif "predictions" in record or "segments" in record:
             paths.append(subtitles.write(record, options.root, folder))
         else:
             writers = "`mma82 extract-skeleton` or `mma82 infer --keep-keypoints`"

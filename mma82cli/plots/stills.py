@@ -12,9 +12,9 @@ def moments(start: float, end: float, count: int) -> np.ndarray:
 
 def stills(path: str, start: float, end: float, count: int, side: int) -> list[np.ndarray]:
     """RGB frames (h, w, 3) at the `moments` of a video, fewer where it ends before; the shorter side is `side` pixels."""
-    from mma82cli.video import Frames
-    from mma82cli.video.clips import Clip
+    from mma82cli.video.clips import shrink
+    from mma82cli.video.opening import open_video
 
-    source = Frames(side)
-    found = [source.pick(Clip(path, float(moment)), [0]) for moment in moments(start, end, count)]
-    return [frames[0][..., ::-1] for frames in found if frames]
+    video = open_video(path)
+    found = [video.pick([0], float(moment)) for moment in moments(start, end, count)]
+    return [shrink(frames[0], side)[..., ::-1] for frames in found if frames]

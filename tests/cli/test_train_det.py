@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, as_lines, write_film, write_taxonomy
 
+from mma82cli.plots import timeline
 from mma82cli.video import Video
 
 LABELS = ["left", "right"]
@@ -110,6 +111,8 @@ def test_a_video_with_captions(run, films, tmp_path):
     assert len(Video(str(tmp_path / "overlay-v0.mp4")).times()) == 60 and pictures[0].shape == (240 + 48, 320, 3)
     ink = [[int((part > 128).sum()) for part in (picture[242:264], picture[266:])] for picture in pictures]
     assert ink[1][0] > ink[0][0] and ink[1][1] > 1.5 * ink[0][1] and ink[2][1] < 1.1 * ink[0][1]  # at 1 s both
+    truth = run("plot", "overlay", "--root", folder, "--out", tmp_path, stdin=[records[1]])
+    assert truth.code == 0 and Video(str(tmp_path / "overlay-v1.mp4")).height == 240 + 24, truth.err
     missing = run("plot", "overlay", "--root", tmp_path, "--out", tmp_path, stdin=[record])
     assert missing.code == 1 and "0.mp4; expected the video (--root)" in missing.err
 
@@ -223,6 +226,22 @@ def test_a_video_that_breaks_off_in_an_epoch_is_told_of(films, tmp_path):
     assert [line["unread"] for line in lines] == [1, 1] and all(np.isfinite(line["loss"]) for line in lines)
     said = [line for line in told if line.startswith("left out: ")]
     assert len(said) == 1 and "1.mp4" in said[0]
+
+
+@pytest.mark.parametrize("sizes", ["window=16 branch=5", "window=48 branch=5"])
+def test_a_pyramid_may_halve_oftener_than_the_window_allows(films, tmp_path, sizes):
+    (line,) = epochs(data_of(films, tmp_path, "epochs=1", *sizes.split()), tmp_path / "run")
+    assert np.isfinite(line["loss"]) and "val_map" in line
+
+
+def test_a_timeline_of_a_film_that_ends_before_its_truth(run, films, tmp_path):
+    folder, records = films
+    record = {**records[1], "segments": records[0]["segments"], "duration": 6.0}
+    drawn = run("plot", "timeline", "--root", folder, "--out", tmp_path, stdin=[record])
+    assert drawn.code == 0, drawn.err
+    truth = timeline.bars(record, "segments")
+    strip, _ = timeline.figure(record, "v1", truth, timeline.bars({}, None), str(folder)).axes
+    assert len(strip.images) == 6  # of nine: the film has 4.1 of the 6 s
 
 
 def test_a_checkpoint_of_another_size_is_named(run, films, trained, tmp_path):
