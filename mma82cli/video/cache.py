@@ -14,7 +14,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,12 +31,36 @@ JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWR
 SUFFIX = ".jpegs"
 
 
+class NoRoom(DataError):
+    """The folder takes no more packs."""
+
+
+class Contents(NamedTuple):
+    """Where a pack's JPEGs begin, and the last one ends (N + 1,), in bytes; and their times (N,) in seconds."""
+
+    offsets: np.ndarray
+    times: np.ndarray
+
+
+def contents(file: BinaryIO) -> Contents | None:
+    """What the pack `file`, open at its beginning, says of itself; None where that can't be."""
+    head, size = file.read(len(MAGIC) + 8), os.fstat(file.fileno()).st_size
+    count = int.from_bytes(head[len(MAGIC) :], "little")
+    start = len(MAGIC) + 8 * (2 * count + 2)
+    if not head.startswith(MAGIC) or not count or start > size:
+        return None
+    found = Contents(np.frombuffer(file.read(8 * (count + 1)), "<i8"), np.frombuffer(file.read(8 * count), "<f8"))
+    whole = (found.offsets[0], found.offsets[-1]) == (start, size) and (np.diff(found.offsets) > 0).all()
+    return found if whole and (np.diff(found.times) > 0).all() and np.isfinite(found.times).all() else None
+
+
 class Cache:
-    """Frames of clips by number, as `Frames` gives them, from packs in `folder`, which are made where they are missing."""
+    """Frames of clips by number, as `Frames` gives them, from packs in `folder`, which are made where they are missing or
+    torn."""
 
     def __init__(self, folder: str | os.PathLike, side: int):
         self.folder, self.frames = Path(folder), Frames(side)
-        self._offsets: dict[Clip, tuple[Path, np.ndarray]] = {}
+        self._paths: dict[Clip, Path] = {}  # of packs that were there: whatever becomes of the video then, they stay its frames
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -57,14 +83,12 @@ class Cache:
 
     def count(self, clip: Clip) -> int:
         """See `Frames.count`."""
-        return len(self._pack(clip)[1]) - 1
+        return len(self.stamps(clip))
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""
-        path, offsets = self._pack(clip)
-        with path.open("rb") as file:
-            file.seek(len(MAGIC) + 8 * (1 + len(offsets)))
-            return np.frombuffer(file.read(8 * (len(offsets) - 1)), "<f8")
+        with self._opened(clip) as (_, found):
+            return found.times
 
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         """See `Frames.stream`."""
@@ -74,22 +98,20 @@ class Cache:
 
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """See `Frames.pick`."""
-        path, offsets = self._pack(clip)
-        found: dict[int, np.ndarray] = {}
-        with path.open("rb") as file:
-            for number in wanted:
-                if number not in found:
-                    file.seek(offsets[number])
-                    data = np.frombuffer(file.read(offsets[number + 1] - offsets[number]), np.uint8)
-                    found[number] = cv2.imdecode(data, cv2.IMREAD_COLOR)
-                if found[number] is None:
-                    raise DataError(f"{path}: a damaged pack of {clip}; remove it, and it is made anew")
-        return [found[number] for number in wanted]
+        frames: dict[int, np.ndarray] = {}
+        with self._opened(clip) as (file, found):
+            for number in dict.fromkeys(wanted):
+                begin, end = found.offsets[number : number + 2].tolist()
+                file.seek(begin)
+                frames[number] = cv2.imdecode(np.frombuffer(file.read(end - begin), np.uint8), cv2.IMREAD_COLOR)
+                if frames[number] is None:
+                    raise self._damaged(clip)
+        return [frames[number] for number in wanted]
 
     def make(self, clip: Clip) -> int:
-        """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError."""
+        """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError, NoRoom where it can't be kept."""
         path = self.path(clip)
-        if not path.exists():
+        if not _whole(path):
             times, pictures = [], []
             for time, frame in self.frames.all(clip):
                 times.append(time)
@@ -102,25 +124,36 @@ class Cache:
                 with Replacing(path) as temporary, open(temporary, "xb") as file:
                     file.write(head + b"".join(picture.tobytes() for picture in pictures))
             except OSError as error:
-                raise DataError(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
+                raise NoRoom(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
         return path.stat().st_size
 
     def missing(self, clips: Iterable[Clip]) -> list[Clip]:
         """Those of the clips that have no pack yet."""
         return [clip for clip in clips if not self.path(clip).exists()]
 
-    def _pack(self, clip: Clip) -> tuple[Path, np.ndarray]:
-        """The pack's path, and where its JPEGs begin and the last one ends."""
-        if clip not in self._offsets:
+    @contextmanager
+    def _opened(self, clip: Clip) -> Iterator[tuple[BinaryIO, Contents]]:
+        """The clip's pack. It is looked through each time: another process may just have put its own in the place."""
+        if clip not in self._paths:
             self.make(clip)
-            path = self.path(clip)
-            offsets = np.empty(0, "<i8")
-            with path.open("rb") as file:
-                head = file.read(len(MAGIC) + 8)
-                count = int.from_bytes(head[len(MAGIC) :], "little")
-                if head.startswith(MAGIC) and count < 1 << 30:
-                    offsets = np.frombuffer(file.read(8 * (count + 1)), "<i8")
-            if not len(offsets) or len(offsets) != count + 1 or offsets[-1] != path.stat().st_size:
-                raise DataError(f"{path}: a damaged pack of {clip}; remove it, and it is made anew")
-            self._offsets[clip] = path, offsets
-        return self._offsets[clip]
+            self._paths[clip] = self.path(clip)
+        try:
+            with self._paths[clip].open("rb") as file:
+                found = contents(file)
+                if found is None:
+                    raise self._damaged(clip)
+                yield file, found
+        except OSError as error:
+            raise DataError(f"{self._paths[clip]}: {error.strerror}; expected the pack of {clip}") from None
+
+    def _damaged(self, clip: Clip) -> DataError:
+        return DataError(f"{self._paths[clip]}: a damaged pack of {clip}; remove it, and it is made anew")
+
+
+def _whole(path: Path) -> bool:
+    """Whether there is a pack, from its first byte to its last."""
+    try:
+        with path.open("rb") as file:
+            return contents(file) is not None
+    except OSError:
+        return False

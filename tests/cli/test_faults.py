@@ -116,6 +116,14 @@ def test_a_disk_that_fills_up_is_one_line_of_a_figure_and_leaves_the_old_one(tmp
     assert (tmp_path / "taxonomy.svg").read_text() == "the old one" and os.listdir(tmp_path) == ["taxonomy.svg"]
 
 
+def test_a_full_disk_under_packs_of_frames_is_told_at_once(tmp_path, films):
+    clips = [{"video": "a.mp4", "start": i / 10, "end": i / 10 + 0.2, "label": 0, "split": "train"} for i in range(9)]
+    train = ["train-rec", "--recipe", "gc-tsm-tiny", "--out", tmp_path / "run", "--cache", tmp_path / "packs", "--root", films]
+    done = call(*train, input=as_lines(clips), preexec_fn=lambda: full_disk(100))
+    one_line(done, f"mma82 train-rec: {tmp_path}/packs: File too large; expected room for decoded frames")
+    assert os.listdir(tmp_path) == ["packs"] and not os.listdir(tmp_path / "packs")
+
+
 def test_a_resumed_file_goes_on_when_there_is_room_again(tmp_path):
     films = call("synth", "--kind", "video", "--clips", "4", "--classes", "2", "--subjects", "1", "--videos", tmp_path).out
     clips = as_lines([{**json.loads(line), "note": "x" * 9000} for line in films.splitlines()])

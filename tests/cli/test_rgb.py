@@ -73,7 +73,7 @@ def test_a_run_and_its_scores(run, films, trained):
 
 def test_a_cache_is_told_of_and_filled(run, films, tmp_path):
     result = train(run, films, tmp_path / "r", "--set", "epochs=1", "--cache", tmp_path / "cache")
-    assert result.code == 0 and "18 clips go into" in result.err and " MB" in result.err, result.err
+    assert result.code == 0 and "18 clips go into" in result.err and " MB that are free" in result.err, result.err
     packs = [path.name for path in (tmp_path / "cache").iterdir()]
     assert len(packs) == 18 and all(name.endswith(".jpegs") for name in packs)
     again = train(run, films, tmp_path / "s", "--set", "epochs=1", "--cache", tmp_path / "cache")

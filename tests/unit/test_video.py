@@ -198,16 +198,44 @@ def test_many_threads_fill_and_read_one_cache(film, tmp_path):
     assert sorted(path.suffix for path in caches[0].folder.iterdir()) == [".jpegs"] * 6
 
 
-def test_a_damaged_pack_is_named(film, tmp_path):
+def test_a_torn_pack_is_made_anew_and_a_damaged_one_named(film, tmp_path):
     clip = Clip(film[0], 0.0, 0.5)
     cache = Cache(tmp_path, 32)
     path = cache.path(clip)
     cache.make(clip)
-    whole = path.read_bytes()
-    for damaged in (whole[:-3], b"x" * len(whole), b""):
-        path.write_bytes(damaged)
-        with pytest.raises(DataError, match="a damaged pack"):
-            Cache(tmp_path, 32).pick(clip, [0])
+    whole, head = path.read_bytes(), 16 + 8 * (6 + 5)
+    for torn in (whole[:-3], b"x" * len(whole), b"", whole[:20], whole[:16] + b"\xff" * 88 + whole[head:]):
+        path.write_bytes(torn)
+        assert len(Cache(tmp_path, 32).pick(clip, [0])) == 1 and path.read_bytes() == whole
+    path.write_bytes(whole[:head] + b"x" * (len(whole) - head))
+    with pytest.raises(DataError, match="a damaged pack of .*; remove it, and it is made anew"):
+        Cache(tmp_path, 32).pick(clip, [0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_wrong_with_a_pack_is_an_error_or_mended(film, tmp_path, seed):
+    clip, chance = Clip(film[0], 0.0, 0.5), random.Random(seed)
+    cache = Cache(tmp_path, 32)
+    cache.make(clip)
+    whole = cache.path(clip).read_bytes()
+    for _ in range(100):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(104 if seed % 2 else len(whole))] = chance.randrange(256)
+        cache.path(clip).write_bytes(damaged)
+        try:
+            assert cache.count(clip) == len(cache.stamps(clip)) == len(cache.pick(clip, range(5))) == 5
+        except DataError as error:
+            assert "a damaged pack" in str(error)
+        cache = Cache(tmp_path, 32) if chance.random() < 0.5 else cache
+
+
+def test_another_process_may_put_its_own_pack_in_the_place(film, tmp_path):
+    clip = Clip(film[0], 0.0, 0.5)
+    mine, other = Cache(tmp_path / "a", 40), Cache(tmp_path / "b", 32)  # of other bytes, as another library's would be
+    count = mine.count(clip)
+    other.make(clip)
+    mine.path(clip).write_bytes(other.path(clip).read_bytes())
+    assert [frame.shape[0] for frame in mine.pick(clip, range(count))] == [32] * 5
 
 
 def test_frames_of_nothing_are_an_error(film, tmp_path):

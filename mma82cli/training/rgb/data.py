@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from mma82cli.records import DataError, optional_span, video_path, wrong
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Clip, Frames, Source
-from mma82cli.video.cache import Cache
+from mma82cli.video.cache import Cache, NoRoom
 
 TRIED = 8  # packs that are made to tell the size of all
 
@@ -82,8 +83,8 @@ def fill(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> None
 
 
 def make_packs(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -> list[str]:
-    """Makes the packs that are missing, a video a core; first tells how much room they will take. -> what is wrong with
-    those that can't be made."""
+    """Makes the packs that are missing, a video a core; first tells how much room they will take, and there is. -> what is wrong
+    with the videos of those that can't be made. Raises NoRoom where the folder takes no more."""
     missing = cache.missing(dict.fromkeys(clips))
     if not missing:
         return []
@@ -94,6 +95,8 @@ def make_packs(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -
     def make(clip: Clip) -> int:
         try:
             return cache.make(clip)
+        except NoRoom:  # then what is left needn't be decoded
+            raise
         except DataError as error:
             faults.append(str(error))
             return 0
@@ -101,8 +104,8 @@ def make_packs(cache: Cache, clips: list[Clip], tell: Callable[[str], object]) -
     with ThreadPoolExecutor(cores()) as pool:
         tried = [size for size in pool.map(make, missing[:: -(-len(missing) // TRIED)]) if size]
         if tried:
-            size = len(missing) * sum(tried) / len(tried) / 1e6
-            tell(f"{len(missing)} clips go into {cache.folder}, about {size:,.0f} MB")
+            size, free = len(missing) * sum(tried) / len(tried) / 1e6, shutil.disk_usage(cache.folder).free / 1e6
+            tell(f"{len(missing)} clips go into {cache.folder}, about {size:,.0f} MB of {free:,.0f} MB that are free")
         for _ in pool.map(make, missing):
             pass
     return list(dict.fromkeys(faults))
