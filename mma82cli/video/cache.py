@@ -13,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +31,7 @@ MAGIC = b"mma82jpg"
 # colour at full resolution: what is left of a hand where what stands still is taken away is a few pixels
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 SUFFIX = ".jpegs"
+HELD = 1 << 26  # bytes of JPEGs that are held in memory while a pack is made; those of longer films wait in a file
 
 
 class NoRoom(DataError):
@@ -112,20 +115,26 @@ class Cache:
         """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError, NoRoom where it can't be kept."""
         path = self.path(clip)
         if not _whole(path):
-            times, pictures = [], []
-            for time, frame in self.frames.all(clip):
-                times.append(time)
-                pictures.append(cv2.imencode(".jpg", frame, JPEG)[1])
-            sizes = [len(picture) for picture in pictures]
-            start = len(MAGIC) + 8 * (2 * len(sizes) + 2)
-            offsets = np.concatenate(([start], start + np.cumsum(sizes)))
-            head = MAGIC + np.array([len(sizes), *offsets], "<i8").tobytes() + np.array(times, "<f8").tobytes()
             try:
-                with Replacing(path) as temporary, open(temporary, "xb") as file:
-                    file.write(head + b"".join(picture.tobytes() for picture in pictures))
+                with SpooledTemporaryFile(HELD, dir=self.folder) as pictures:
+                    head = self._encode(clip, pictures)
+                    with Replacing(path) as temporary, open(temporary, "xb") as file:
+                        file.write(head)
+                        shutil.copyfileobj(pictures, file)
             except OSError as error:
                 raise NoRoom(f"{self.folder}: {error.strerror}; expected room for decoded frames") from None
         return path.stat().st_size
+
+    def _encode(self, clip: Clip, pictures: IO[bytes]) -> bytes:
+        """Writes the clip's JPEGs into the file `pictures`, to be read from its beginning; -> what comes before them."""
+        times, ends = [], [0]
+        for time, frame in self.frames.all(clip):
+            times.append(time)
+            pictures.write(cv2.imencode(".jpg", frame, JPEG)[1].tobytes())
+            ends.append(pictures.tell())
+        pictures.seek(0)
+        offsets = len(MAGIC) + 8 * (2 * len(times) + 2) + np.array(ends, "<i8")
+        return MAGIC + len(times).to_bytes(8, "little") + offsets.tobytes() + np.array(times, "<f8").tobytes()
 
     def missing(self, clips: Iterable[Clip]) -> list[Clip]:
         """Those of the clips that have no pack yet."""

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -15,6 +16,7 @@ from conftest import ROOT, write_film
 
 from mma82cli.records import DataError
 from mma82cli.video import Clip, Frames, Reader, Video
+from mma82cli.video import cache as cache_module
 from mma82cli.video.cache import Cache
 from mma82cli.video.clips import shrink
 
@@ -187,6 +189,20 @@ def test_a_cache_gives_nearly_the_frames_of_the_file(film, tmp_path):
     assert Cache(cache.folder, 24).missing([clip]) == [clip]  # another size
     os.utime(path, ns=(1, 1))
     assert cache.missing([clip]) == [clip]  # another file, as far as one can see
+
+
+def test_a_pack_of_a_long_film_does_not_fill_the_memory(film, tmp_path, monkeypatch):
+    clip, packs, peaks = Clip(film[0]), [], []
+    for held in (cache_module.HELD, 10_000):
+        monkeypatch.setattr(cache_module, "HELD", held)
+        cache = Cache(tmp_path / str(held), 48)
+        tracemalloc.start()
+        cache.make(clip)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        (path,) = cache.folder.iterdir()
+        packs.append(path.read_bytes())
+    assert packs[0] == packs[1] and peaks[1] < len(packs[0]) / 2 < peaks[0]
 
 
 def test_many_threads_fill_and_read_one_cache(film, tmp_path):
