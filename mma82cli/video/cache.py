@@ -99,6 +99,10 @@ class Cache:
             if number % every == 0:
                 yield time, self.pick(clip, [number])[0]
 
+    def last(self, clip: Clip) -> float:
+        """See `Frames.last`."""
+        return float(self.stamps(clip)[-1])
+
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """See `Frames.pick`."""
         frames: dict[int, np.ndarray] = {}

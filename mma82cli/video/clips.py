@@ -36,6 +36,9 @@ class Source(Protocol):
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         """See `Frames.stream`."""
 
+    def last(self, clip: Clip) -> float:
+        """See `Frames.last`."""
+
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """See `Frames.pick`."""
 
@@ -82,6 +85,10 @@ class Frames:
         """(seconds of the file, frame (h, w, 3) BGR uint8) of the first of `every` so many frames, one at a time."""
         for time, frame in self._readers.open(clip.path).frames(clip.start, clip.end, every):
             yield time, shrink(frame, self.side)
+
+    def last(self, clip: Clip) -> float:
+        """Seconds of the file: when the last frame is of the clip that this thread has just streamed to its end."""
+        return self._readers.open(clip.path).last
 
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """The frames number `wanted` (ascending, from 0), each (h, w, 3) BGR uint8.

@@ -66,6 +66,7 @@ class PacketVideo:
         wanted = None if every == 1 else set(inside[::every].tolist())
         last = self._stamps[-1]
         self.ended = inside[-1] == last if len(inside) else self._seconds(last) < micro(start)
+        self.last = self._seconds(inside[-1]) if len(inside) else 0.0
         try:
             for frame in self._decoded(inside[0], wanted) if len(inside) else ():
                 if frame.pts > inside[-1]:

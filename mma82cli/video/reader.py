@@ -32,6 +32,7 @@ class Video:
     Raises DataError where the file is missing, is no video, or where not one frame of it can be decoded.
     """
 
+    last = 0.0  # time stamp of the last frame that `frames` came to, given or passed over
     _time: float | None
 
     def __init__(self, path: str):
@@ -79,6 +80,7 @@ class Video:
         self._go_to(start)
         number, frame = 0, None
         while self._time is not None and (end is None or self._time < micro(end)):
+            self.last = self._time
             if number % every == 0:
                 ok, frame = self._capture.retrieve(frame if reuse else None)
                 if not ok:

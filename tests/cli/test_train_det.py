@@ -88,7 +88,7 @@ def test_a_run_and_its_detections(run, films, trained):
         predictions = record["predictions"]
         scores = [p["score"] for p in predictions]
         assert predictions and scores == sorted(scores, reverse=True) and record["taxonomy"] == "two"
-        assert all(0 <= p["start"] < p["end"] <= record["duration"] + 0.21 and p["label"] in LABELS for p in predictions)
+        assert all(0 <= p["start"] < p["end"] <= record["duration"] + 1e-6 and p["label"] in LABELS for p in predictions)
     figures = run("score", "--metric", "map", "--taxonomy", films[0] / "two.json", stdin=found.out)
     value = next(line["value"] for line in figures.records if line["tiou"] == "avg")
     assert value == pytest.approx(max(line["val_map"] for line in result.records), abs=1e-6)

@@ -27,12 +27,12 @@ AT_ONCE = 8  # windows a forward pass of a GPU; a CPU's cores take one each
 
 
 class Window(NamedTuple):
-    """Frames (T, size, size, 3) RGB uint8 and their times (T,), s, of a clip's window, whether it is the last; or why there
-    is none (and will be none)."""
+    """Frames (T, size, size, 3) RGB uint8 of a clip's window, their times (T,), s, and after the last window when the clip ends,
+    s, all from its start; or why there is no window (and will be none)."""
 
     frames: np.ndarray
     times: np.ndarray
-    last: bool
+    end: float | None = None
     error: DataError | None = None
 
 
@@ -62,8 +62,8 @@ class Detector:
                     answers = (next(found[i % cores]) for i in range(len(good)))
                     for window in batch:
                         held = held if window.error else self._fewer([*held, next(answers)])
-                        if window.last:
-                            yield window.error or self._finished(held, window.times)
+                        if window.end is not None:
+                            yield window.error or self._finished(held, window.end)
                             held = []
         finally:
             torch.set_num_threads(threads)
@@ -76,11 +76,17 @@ class Detector:
             seen = ((time - clip.start, cut([frame], middle(*frame.shape[1::-1]), size)[0]) for time, frame in frames)
             last = False
             for _, held, last in windows.stream(seen, self.recipe.window, self.hop):
-                yield Window(np.stack([frame for _, frame in held]), np.array([time for time, _ in held]), last)
+                times = np.array([time for time, _ in held])
+                yield Window(np.stack([frame for _, frame in held]), times, self._end(clip, times) if last else None)
             if not last:
                 raise DataError(f"{clip}: not one frame can be decoded there; expected some")
         except DataError as error:
-            yield Window(none, none, True, error)
+            yield Window(none, none, 0.0, error)
+
+    def _end(self, clip: Clip, times: np.ndarray) -> float:
+        """Seconds from the clip's start to its end, where its last frame has been as long as the others."""
+        last = self.source.last(clip) + step_of(times) / self.recipe.stride
+        return (last if clip.end is None else min(last, clip.end)) - clip.start
 
     @torch.inference_mode()
     def _found(self, batch: list[Window]) -> list[Proposals]:
@@ -106,11 +112,10 @@ class Detector:
         most = self.recipe.proposals
         return [_ranked(Proposals.joined(held), most)] if sum(len(p.scores) for p in held) > 4 * most else held
 
-    def _finished(self, held: list[Proposals], times: np.ndarray) -> Proposals:
-        """A film's proposals, cut at its end, ranked, and (unless raw) suppressed. Boundaries are in single precision, as
+    def _finished(self, held: list[Proposals], end: float) -> Proposals:
+        """A film's proposals, cut at its `end`, ranked, and (unless raw) suppressed. Boundaries are in single precision, as
         `mma82 suppress` has them."""
         recipe, found = self.recipe, _ranked(Proposals.joined(held), self.recipe.proposals)
-        end = times[-1] + step_of(times)
         segments = found.segments.clip(0.0, end).astype(np.float32)
         kept = segments[:, 1] > segments[:, 0]
         found = Proposals(segments[kept], found.scores[kept], found.labels[kept])
