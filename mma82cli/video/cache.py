@@ -95,9 +95,9 @@ class Cache:
 
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         """See `Frames.stream`."""
-        for number, time in enumerate(self.stamps(clip).tolist()):
-            if number % every == 0:
-                yield time, self.pick(clip, [number])[0]
+        with self._opened(clip) as (file, found):
+            for number in range(0, len(found.times), every):
+                yield float(found.times[number]), self._picture(clip, file, found, number)
 
     def last(self, clip: Clip) -> float:
         """See `Frames.last`."""
@@ -105,15 +105,17 @@ class Cache:
 
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """See `Frames.pick`."""
-        frames: dict[int, np.ndarray] = {}
         with self._opened(clip) as (file, found):
-            for number in dict.fromkeys(wanted):
-                begin, end = found.offsets[number : number + 2].tolist()
-                file.seek(begin)
-                frames[number] = cv2.imdecode(np.frombuffer(file.read(end - begin), np.uint8), cv2.IMREAD_COLOR)
-                if frames[number] is None:
-                    raise self._damaged(clip)
+            frames = {number: self._picture(clip, file, found, number) for number in dict.fromkeys(wanted)}
         return [frames[number] for number in wanted]
+
+    def _picture(self, clip: Clip, file: BinaryIO, found: Contents, number: int) -> np.ndarray:
+        begin, end = found.offsets[number : number + 2].tolist()
+        file.seek(begin)
+        picture = cv2.imdecode(np.frombuffer(file.read(end - begin), np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise self._damaged(clip)
+        return picture
 
     def make(self, clip: Clip) -> int:
         """Makes the clip's pack unless there is one; -> its size in bytes. Raises DataError, NoRoom where it can't be kept."""

@@ -32,3 +32,6 @@ class StandIn:
 
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:
         return ((float(time), *self.pick(clip, [0])) for time in self.stamps(clip)[::every])
+
+    def last(self, clip: Clip) -> float:
+        return float(self.stamps(clip)[-1])

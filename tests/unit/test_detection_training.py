@@ -55,6 +55,9 @@ class Source:
     def stream(self, clip: Clip, every: int = 1):
         return ((float(time), self.frame(clip, i * every)) for i, time in enumerate(self.stamps(clip)[::every]))
 
+    def last(self, clip: Clip) -> float:
+        return float(self.stamps(clip)[-1])
+
 
 def film(number: int, seconds: float, *spans) -> Film:
     segments = np.array([span[:2] for span in spans], float).reshape(-1, 2)
