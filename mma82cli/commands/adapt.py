@@ -63,7 +63,8 @@ def run(
     where = choose_device(device)
     keep_freed_memory()
     asked = Asked(labels, target, load_layout(layout) if layout else None, cache=cache)
-    adaptation = _adaptation(model, settings, about, asked, where, choose_precision(precision, where))
+    dtype = choose_precision(precision, where, gradients=mode == "full")
+    adaptation = _adaptation(model, settings, about, asked, where, dtype)
     records = _read(pipe, adaptation)
     fit = {
         "head": lambda rows, support: adaptation.heads(rows, support, pull),

@@ -81,8 +81,9 @@ def command(example: str, reads: bool = True, details: str = "", takes: str = ""
         def invoke(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error="stop", **own_options):
             from mma82cli.stream import Pipe
 
-            for parameter in options:
-                _check_finite(parameter, own_options.get(parameter.name))
+            given = {**own_options, "files": files, "output": output}
+            for parameter in READS + own + SHARED:
+                _check(parameter, given.get(parameter.name))
             pipe = Pipe(call.name, files, output, quiet, not no_progress, _plain(on_error))
             return run_in(pipe, function, {name: _plain(value) for name, value in own_options.items()})
 
@@ -113,11 +114,15 @@ def _for_typer(parameter: inspect.Parameter) -> inspect.Parameter:
     return parameter.replace(annotation=Annotated[kind, info])
 
 
-def _check_finite(parameter: inspect.Parameter, value) -> None:
+def _check(parameter: inspect.Parameter, value) -> None:
+    """Raises WrongUsage for what is never meant: nan, and the empty text of a shell's variable that isn't set."""
+    info = parameter.annotation.__metadata__[0]
+    option = next((word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("--")), None)
+    name = option or info.metavar or parameter.name.upper()
     if isinstance(value, float) and not math.isfinite(value):
-        info = parameter.annotation.__metadata__[0]
-        name = next(word for word in (info.default, *info.param_decls) if str(word).startswith("--"))
         raise WrongUsage(f"{name} is {value}; expected a finite number")
+    if (value == "" and parameter.default != "") or (isinstance(value, list) and "" in value):
+        raise WrongUsage(f"{name} is empty; expected {info.metavar if option and info.metavar else 'a name'}")
 
 
 def _plain(value):

@@ -55,7 +55,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     from mma82cli.training.ranks import Ranks, join
 
     where = choose_device(wanted.device, local)
-    dtype = choose_precision(wanted.precision, where)
+    dtype = choose_precision(wanted.precision, where, gradients=True)
     keep_freed_memory()
     if wanted.deterministic:
         make_deterministic(where)

@@ -105,6 +105,13 @@ class GraphConv(nn.Module):
         return F.relu(y + (x if self.down is None else self.down(x)))
 
 
+def every(stride: int, x: Tensor) -> Tensor:
+    """(N, C, T, V) -> (N, C, T/stride, V): every `stride`th moment. By pooling, as a slice's gradient is not channels-last;
+    a convolution of this stride would do, but on CPUs without AMX oneDNN's gradient of one in bf16 writes past its memory
+    where there are fewer than 16 channels."""
+    return F.max_pool2d(x, 1, (stride, 1)) if stride > 1 else x
+
+
 class TemporalConv(nn.Module):
     """(N, C, T, V) -> (N, C, T/stride, V): branches of dilated 3x1 kernels, one of max pooling, one of single frames."""
 
@@ -122,7 +129,7 @@ class TemporalConv(nn.Module):
         parts = [part.contiguous(memory_format=torch.channels_last) for part in parts]
         done = [branch(part) for branch, part in zip(self.branches, parts, strict=False)]
         done.append(F.max_pool2d(parts[-2], (3, 1), (self.stride, 1), (1, 0)))
-        done.append(F.max_pool2d(parts[-1], 1, (self.stride, 1)))  # a slice's gradient would not be channels-last
+        done.append(every(self.stride, parts[-1]))
         return self.bn(torch.cat(done, 1))
 
 
@@ -137,11 +144,11 @@ class Block(nn.Module):
         self.stride = stride
         self.down = None
         if channels != out or stride > 1:
-            self.down = nn.Sequential(nn.Conv2d(channels, out, 1, (stride, 1), bias=False), nn.BatchNorm2d(out))
+            self.down = nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, V) -> (N, out, T/stride, V)."""
-        return F.relu(self.time(self.graph(x)) + (x if self.down is None else self.down(x)))
+        return F.relu(self.time(self.graph(x)) + (x if self.down is None else self.down(every(self.stride, x))))
 
 
 class Streams(nn.Module):

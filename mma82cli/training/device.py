@@ -24,19 +24,22 @@ def choose_device(name: str = "auto", index: int = 0) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the device multiplies matrices in it (AMX, or a GPU of 2020 and later), else float32."""
+def choose_precision(name: str, device: torch.device, gradients: bool = False) -> torch.dtype:
+    """`auto` is bfloat16 where the device is fast at it, else float32: a GPU of 2020 and later; a CPU with AMX, and without
+    `gradients` one with AVX512-BF16 too, where large networks take half of the time, but training small ones gains little.
+    """
     if name == "auto":
         if device.type == "cuda":
-            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            name = "bf16" if _has_amx() else "float32"
+            fast = _has("amx_tile") or (not gradients and _has("avx512_bf16"))
+        name = "bf16" if fast else "float32"
     return {"bf16": torch.bfloat16, "float32": torch.float32}[name]
 
 
-def _has_amx() -> bool:
-    """Whether the CPU has AMX tiles. (AVX512-BF16 alone gains little over float32.)"""
-    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+def _has(instructions: str) -> bool:
+    """Whether the CPU has these; False where torch can't tell."""
+    ask = getattr(torch.cpu, f"_is_{instructions}_supported", None)
     try:
         return bool(ask()) if ask else False
     except RuntimeError:

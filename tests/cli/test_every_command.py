@@ -135,3 +135,18 @@ def test_nothing_in_is_nothing_out_or_said(run, sample, name):
 def test_there_is_a_sample_of_every_command(sample):
     for name in COMMANDS:
         assert sample(name), f"add a sample of {name} to tests/samples.py"
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("score", "--truth", ""), "--truth is empty; expected FILE"),
+        (("score", "-o", ""), "--output is empty; expected FILE"),
+        (("score", ""), "FILE is empty; expected a name"),
+        (("infer", ""), "CHECKPOINT is empty; expected a name"),
+        (("train-rec", "--out", "run", "--set", ""), "--set is empty; expected KEY=VALUE"),
+    ],
+)
+def test_a_shell_variable_that_is_not_set_is_no_value(run, words, expected):
+    result = run(*words, stdin="")
+    assert (result.code, result.err) == (2, f"mma82 {words[0]}: {expected}\n")

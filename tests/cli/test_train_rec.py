@@ -124,6 +124,15 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize("recipe, changes", [("posec3d-tiny", TINY), ("stgcn", ["--set", "channels=[6,12]", "--set",
+                                             "dilations=[1]", "--set", "frames=8", "--set", "epochs=4"])])  # fmt: skip
+def test_bf16_with_few_channels(run, taxonomy, tmp_path, recipe, changes):
+    """Where oneDNN's gradients of convolutions with a stride write past their memory, this aborts."""
+    options = ("--recipe", recipe, "--taxonomy", taxonomy, "--precision", "bf16", "--out", tmp_path / "run", *changes)
+    result = run("train-rec", *options, stdin=skeletons(), env=QUICK)
+    assert (result.code, math.isfinite(result.records[-1]["loss"])) == (0, True), result.err
+
+
 @pytest.mark.parametrize("fields, said", BAD)
 def test_bad_records_are_placed(run, taxonomy, tmp_path, fields, said):
     result = train(run, taxonomy, tmp_path / "r", stdin=change(skeletons(6, "train"), 3, **fields))
