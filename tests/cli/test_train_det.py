@@ -81,7 +81,7 @@ def test_a_run_and_its_detections(run, films, trained):
     ]
     assert "6 train, 3 val videos; cpu" in result.err
     assert "1 of 6 train videos have no instances" in result.err
-    found = call(run, films, "infer", folder, "--split", "val")
+    found = call(run, films, "infer", folder, "--split", "val", "--precision", "float32")
     assert found.code == 0, found.err
     assert [record["id"] for record in found.records] == ["v6", "v7", "v8"]
     for record in found.records:
