@@ -58,6 +58,14 @@ class Replacing:
         _unfinished.discard(self.temporary)
 
 
+def forget_killed(path: str | os.PathLike) -> None:
+    """Takes away what killed processes had begun to write in place of `path`, which no living one may be at."""
+    from pathlib import Path
+
+    for temporary in Path(path).parent.glob(f".{Path(path).name[:NAMED]}.*.tmp"):
+        _remove(str(temporary))
+
+
 def _remove(temporary: str) -> None:
     try:
         os.unlink(temporary)

@@ -146,6 +146,8 @@ def run_in(pipe, function, options: dict) -> int:
     except BaseException:
         _abandon(pipe)
         raise
+    if pipe.muted:  # torchrun ends all when one process fails, and the one that writes may not have finished
+        return status or 0
     return status or (1 if pipe.skipped else 0)
 
 

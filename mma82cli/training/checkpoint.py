@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mma82cli.models.header import METADATA
 from mma82cli.records import DataError, WrongUsage
+from mma82cli.replacing import forget_killed
 from mma82cli.stream import Output
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ def replace(path: Path, data: bytes) -> None:
             out.write(data)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; the last complete checkpoint stands") from None
+
+
+def sweep(folder: Path) -> None:
+    """Takes away what a run that was killed had begun to write: each would keep a whole checkpoint's room."""
+    for name in (BEST, LAST, STATE, RECIPE, LOG):
+        forget_killed(folder / name)
 
 
 def save(path: Path, tensors: dict[str, Tensor], about: dict) -> None:

@@ -43,13 +43,15 @@ class Run:
 def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterator[dict]:
     """Trains `model` in place; yields an epoch's figures when its checkpoint stands in the folder.
 
-    Without val rows the best epoch is the last. Raises DataError where the loss is not finite, the folder can't be
-    written, or the state to resume is another model's.
+    Without val rows the best epoch is the last. Raises DataError where the loss or a weight is not finite, the folder can't
+    be written, or the state to resume is another model's.
     """
     recipe, folder = task.recipe, run.folder
     model.to(run.device)
     optimizer = make_optimizer(task.parameter_groups(model), recipe)
     done, best = 0, -1.0
+    if run.ranks.first:
+        checkpoint.sweep(folder)
     if resume:
         state, tensors = checkpoint.load_state(folder, model, optimizer)
         task.load_state(tensors)
@@ -62,6 +64,8 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
             yield figures
             continue
         delivered = task.deliver(model)
+        if not _finite(delivered):
+            raise DataError(f"the weights are not finite after epoch {epoch} (lr {figures['lr']:.3g}); lower lr or clip_norm")
         if task.has_val and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
             figures |= task.validate(delivered)
         if run.timed:
@@ -79,6 +83,11 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
         # the state comes last: a run that goes on from it finds all that the epoch leaves
         checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), {**about, "best": best})
         yield figures
+
+
+def _finite(model: nn.Module) -> bool:
+    """Whether every weight and statistic is: the last step of an epoch may spoil them, and no loss has told yet."""
+    return all(bool(values.isfinite().all()) for values in model.state_dict().values())
 
 
 def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -> dict:

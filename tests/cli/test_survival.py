@@ -57,10 +57,25 @@ def test_a_killed_run_goes_on_to_the_same_bytes(run, taxonomy, tmp_path):
     with begun(tmp_path / "killed", skeletons(), *options) as job:
         job.send_signal(signal.SIGKILL)
         job.wait(60)
+    (tmp_path / "killed" / ".last.safetensors.0123456789abcdef.tmp").write_bytes(b"begun")  # as one killed at it leaves
     rest = run("train-rec", "--out", tmp_path / "killed", *options, "--resume", stdin=skeletons(), env=QUICK)
     assert whole.code == rest.code == 0, rest.err
     for name in FILES:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert sorted(os.listdir(tmp_path / "killed")) == FILES
+
+
+def test_weights_that_are_no_numbers_are_not_kept(run, taxonomy, tmp_path):
+    """An epoch of one step, whose loss is that of the weights before it: without val nothing else would tell."""
+    from safetensors.torch import load_file
+
+    wild = [pair for word in ("optimizer=sgd", "lr=1000", "lr_batch=40", "batch_size=40", "micro_batch=40", "clip_norm=1e9",
+            "momentum=0.99", "epochs=40") for pair in ("--set", word)]  # fmt: skip
+    result = run("train-rec", "--out", tmp_path, "--recipe", "posec3d-tiny", "--taxonomy", taxonomy, *TINY, *wild,
+                 stdin=skeletons(split="train"), env=QUICK)  # fmt: skip
+    assert result.code == 1 and "not finite" in result.err.splitlines()[-1] and "lower lr or clip_norm" in result.err
+    for name in ("last.state.safetensors", "last.safetensors", "best.safetensors"):
+        assert all(bool(values.isfinite().all()) for values in load_file(tmp_path / name).values()), name
 
 
 def test_a_full_disk_ends_a_run_and_leaves_the_last_checkpoint(taxonomy, tmp_path):

@@ -50,6 +50,18 @@ def test_two_processes_are_as_one(run, folder):
     assert (folder / "scores.jsonl").read_text() == alone.out and len(alone.records) == 46
 
 
+def test_a_record_set_aside_cuts_no_process_short(folder):
+    """All processes have met it, but the silent one has done before the first has validated and written."""
+    lines = (folder / "clips.jsonl").read_text().replace('"split": "train"', '"split": "val"').splitlines()
+    many = [json.dumps({**json.loads(lines[0]), "split": "train"}), *lines[1:] * 3, '{"id": "bad"}']
+    (folder / "many.jsonl").write_text("\n".join(many))
+    done = torchrun("train-rec", "--recipe", "posec3d-tiny", *SMALL, "--set", "epochs=1", "--set", "size=64",
+                    "--on-error", "skip", "--out", "skip", "many.jsonl", cwd=folder)  # fmt: skip
+    assert done.returncode == 1 and done.stderr.count('"error":') == 1
+    assert [json.loads(line)["epoch"] for line in done.stdout.splitlines()] == [1], done.stderr
+    assert (folder / "skip" / "last.state.safetensors").exists()
+
+
 def test_an_error_is_told_once_and_standard_input_refused(folder):
     (folder / "bad.jsonl").write_text((folder / "clips.jsonl").read_text() + '{"id": 1}\n')
     bad = torchrun("train-rec", "--out", "x", "bad.jsonl", cwd=folder)
