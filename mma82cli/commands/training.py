@@ -48,6 +48,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     settings, folder = _recipe(wanted), Path(wanted.out)
     about = _about(settings, asked, wanted.seed)
     done = _check_resumed(folder, about) if wanted.resume else 0
+    start = None if wanted.init is None else _weights_at(pipe, wanted.init)  # before hours of decoding
     data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
@@ -65,8 +66,8 @@ def train(pipe, wanted: Wanted, asked) -> None:
         _check_resumed(folder, about)
     ranks = join(rank, world, where) if world > 1 else Ranks()
     model = data.model(wanted.seed)
-    if wanted.init is not None:
-        _start_from(pipe, wanted.init, model, settings.model, asked.labels)
+    if start is not None:
+        _start_from(pipe, start, model, settings.model, asked.labels)
     folder.mkdir(parents=True, exist_ok=True)
     pipe.note(f"{data.words()}; {where.type}, {precision}")
     if not data.splits["val"]:
@@ -153,17 +154,27 @@ def _check_resumed(folder, about: dict) -> int:
     return was["epoch"]
 
 
-def _start_from(pipe, path: str, model, kind: str, labels) -> None:
-    """Fills `model` with the weights at `path`, a file, a run's folder or a public file's name. Its last layer stays new
-    where the labels are others, and so do parts that networks of this kind were first built without."""
+def _weights_at(pipe, name: str) -> str:
+    """Where the weights are that are to start from: a file, a run's folder, or a public file by its name, which is fetched."""
     import os
 
-    from mma82cli import hub, models
+    from mma82cli import hub
+    from mma82cli.records import WrongUsage
+
+    if os.path.exists(name):
+        return name
+    if name in hub.public_files():
+        return str(hub.fetch(name, pipe.note))
+    raise WrongUsage(f"{name}: No such file or directory")
+
+
+def _start_from(pipe, path: str, model, kind: str, labels) -> None:
+    """Fills `model` with the weights at `path`. Its last layer stays new where the labels are others, and so do parts that
+    networks of this kind were first built without."""
+    from mma82cli import models
     from mma82cli.models import weights
     from mma82cli.taxonomy import from_json
 
-    if not os.path.exists(path) and path in hub.public_files():
-        path = str(hub.fetch(path, pipe.note))
     checkpoint, module = weights.read(path), models.module_of(kind)
     state = dict(models.names_of_ours(module, checkpoint.state))
     added = [key for key in model.state_dict() if key not in state and getattr(module, "may_be_new", lambda _: False)(key)]

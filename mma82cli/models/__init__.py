@@ -80,8 +80,13 @@ def module_of(kind: str):
 
 
 def recipe_of(checkpoint, path="checkpoint") -> str:
-    """The name of the recipe by which a checkpoint that carries none is used. Raises DataError where nothing recognises it."""
+    """The name of the recipe by which a checkpoint that carries none is used. Raises DataError where nothing recognises it,
+    or it is a mere backbone."""
+    from mma82cli.records import DataError
+
     kind = kind_of(checkpoint, path=path)
+    if not MODELS[kind].command:
+        raise DataError(f"{path}: a {kind} alone, which scores nothing; expected what was trained on it (--init starts there)")
     module = module_of(kind)
     return module.recipe_for(names_of_ours(module, checkpoint.state)) if hasattr(module, "recipe_for") else kind
 

@@ -244,12 +244,26 @@ def test_a_timeline_of_a_film_that_ends_before_its_truth(run, films, tmp_path):
     assert len(strip.images) == 6  # of nine: the film has 4.1 of the 6 s
 
 
+def test_a_backbone_starts_a_training_but_finds_nothing(run, films, trained, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    weights, path = load_file(trained[0] / "best.safetensors"), tmp_path / "videomae.safetensors"
+    parts = {key.removeprefix("backbone."): value for key, value in weights.items() if key.startswith("backbone.")}
+    save_file({key: value for key, value in parts.items() if ".adapter." not in key}, path)
+    found = call(run, films, "infer", path)
+    assert found.code == 1 and "a videomae alone, which scores nothing" in found.err and found.err.count("\n") == 1
+    started = train(run, films, tmp_path / "r", "--init", path, "--set", "epochs=1")
+    assert started.code == 0 and "has no backbone.blocks.0.adapter.gamma" in started.err
+
+
 def test_a_checkpoint_of_another_size_is_named(run, films, trained, tmp_path):
     other = train(run, films, tmp_path / "r", "--init", trained[0], "--set", "channels=8")
     assert other.code == 1 and "don't fit AdaTAD: wrong shape: projection.embed.0.conv.weight [16, 16, 3]" in other.err
     more = ("--taxonomy", write_taxonomy(tmp_path / "three.json", [*LABELS, "up"]))
     third = call(run, films, "train-det", "--out", tmp_path / "t", "--recipe", "adatad-tiny", *TINY, *more, "--init", trained[0])
     assert third.code == 0 and "its last layer is left out and starts anew" in third.err
+    missing = train(run, films, tmp_path / "m", "--init", "nowhere", "--cache", tmp_path / "packs")
+    assert missing.code == 2 and "nowhere: No such file" in missing.err and not (tmp_path / "packs").exists()
     resumed = train(run, films, trained[0], "--resume", "--set", "dim=32")
     assert resumed.code == 1 and "the run to resume has dim = 16; found 32 now" in resumed.err
 
