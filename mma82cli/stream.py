@@ -237,6 +237,7 @@ class Pipe:
         self.out = Output(output)
         self.skipped = 0
         self.muted = False
+        self.apart = False  # each of several processes has its own share from here on: its errors are known to it alone
         self._peeked: Input | None = None
 
     # -- in ------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def run(
     where = choose_device(device, local)
     keep_freed_memory()
     ranks = join(rank, world, where) if world > 1 else Ranks()
+    pipe.apart = world > 1
     asked = Asked(labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision, where)
     members = [member(*each, asked, where, dtype) for each in loaded]

@@ -139,7 +139,7 @@ def run_in(pipe, function, options: dict) -> int:
         pipe.out.commit()
     except (DataError, WrongUsage) as error:
         _abandon(pipe)
-        if pipe.muted:  # the process that speaks has met the same: torchrun must not end it before it has said so
+        if pipe.muted and not pipe.apart:  # the one that speaks has met the same: torchrun must not end it before it has said so
             time.sleep(PATIENCE)
             sys.exit(2 if isinstance(error, WrongUsage) else 1)
         raise

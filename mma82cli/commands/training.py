@@ -65,6 +65,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     if wanted.resume:
         _check_resumed(folder, about)
     ranks = join(rank, world, where) if world > 1 else Ranks()
+    pipe.apart = world > 1
     model = data.model(wanted.seed)
     if start is not None:
         _start_from(pipe, start, model, settings.model, asked.labels)
@@ -97,22 +98,35 @@ def _recipe(wanted: Wanted):
 
 def _read(pipe, data):
     """The train and val records of the stream, in `data`; or what was kept of them."""
-    from mma82cli.records import SPLITS, DataError, wrong
+    from collections import deque
 
     known = data.recall(pipe.files or ["-"])
+    waiting: deque = deque()  # lines, and what other threads find out about them
     for line in () if known else pipe.progress(pipe.lines()):
-        try:
-            split = line.record.get("split")
-            if split not in SPLITS:
-                raise wrong("split", split, "train, val or test (`mma82 make-splits` adds it)")
-            if split != "test":
-                data.add(line.record, split)
-        except DataError as error:
-            pipe.reject(line, error)
+        waiting.append((line, data.look(line.record)))
+        if len(waiting) > data.ahead:
+            _add(pipe, data, *waiting.popleft())
+    for line, found in waiting:
+        _add(pipe, data, line, found)
     data.complete(pipe.note)
     if not known and not pipe.skipped and not pipe.muted:
         data.keep()
     return data
+
+
+def _add(pipe, data, line, found) -> None:
+    from mma82cli.records import SPLITS, DataError, wrong
+
+    try:
+        split = line.record.get("split")
+        if split not in SPLITS:
+            raise wrong("split", split, "train, val or test (`mma82 make-splits` adds it)")
+        if found is not None:
+            found.result()
+        if split != "test":
+            data.add(line.record, split)
+    except DataError as error:
+        pipe.reject(line, error)
 
 
 def _about(recipe, asked, seed: int) -> dict:

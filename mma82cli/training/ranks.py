@@ -7,10 +7,14 @@ or scores (inference). Each clip is done by exactly one of them.
 from __future__ import annotations
 
 import atexit
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from mma82cli.records import DataError
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Ranks:
         """Each tensor becomes its sum over all processes."""
         if self.world > 1:
             flat = torch.cat([t.detach().reshape(-1) for t in tensors])
-            torch.distributed.all_reduce(flat)
+            with _everyone_there():
+                torch.distributed.all_reduce(flat)
             for tensor, total in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
                 tensor.copy_(total.view_as(tensor))
 
@@ -44,7 +49,8 @@ class Ranks:
         if self.world == 1:
             return mine
         everyone: list = [None] * self.world
-        torch.distributed.all_gather_object(everyone, mine)
+        with _everyone_there():
+            torch.distributed.all_gather_object(everyone, mine)
         return {name: sum(each.get(name, 0.0) for each in everyone) for name in sorted(set().union(*everyone))}
 
     def gather(self, value) -> list:
@@ -52,8 +58,18 @@ class Ranks:
         if self.world == 1:
             return [value]
         values = [None] * self.world if self.first else None
-        torch.distributed.gather_object(value, values)
+        with _everyone_there():
+            torch.distributed.gather_object(value, values)
         return values or [value]
+
+
+@contextmanager
+def _everyone_there() -> Iterator[None]:
+    """Where processes wait for one another. Raises DataError where one is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DataError("another of the processes has ended, and said why if it could (--debug shows more)") from error
 
 
 def join(rank: int, world: int, device: torch.device) -> Ranks:

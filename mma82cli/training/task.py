@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import torch
     from torch import Tensor, nn
 
@@ -46,10 +48,15 @@ class Data(Generic[RecipeT]):
     """
 
     unit = "clip"
+    ahead = 0  # records that are looked into while those before them wait to be added
 
     def __init__(self, recipe: RecipeT, asked: Asked):
         self.recipe, self.asked = recipe, asked
         self.splits: dict[str, Any] = {"train": [], "val": []}
+
+    def look(self, record: dict) -> Future | None:
+        """Begins to look into what the record leads to, where that takes time; what comes of it raises DataError."""
+        return None
 
     def add(self, record: dict, split: str) -> None:
         """Keeps what training needs of a record. Raises DataError where it is wrong."""

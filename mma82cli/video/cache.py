@@ -84,6 +84,11 @@ class Cache:
         key = json.dumps([2, *file, clip.start, clip.end, self.side, *JPEG])
         return self.folder / (hashlib.blake2b(key.encode(), digest_size=16).hexdigest() + SUFFIX)
 
+    def check(self, clip: Clip) -> None:
+        """See `Frames.check`; a pack that is there will do."""
+        if not self.path(clip).exists():
+            self.frames.check(clip)
+
     def count(self, clip: Clip) -> int:
         """See `Frames.count`."""
         return len(self.stamps(clip))

@@ -27,6 +27,9 @@ class Clip(NamedTuple):
 class Source(Protocol):
     """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`."""
 
+    def check(self, clip: Clip) -> None:
+        """See `Frames.check`."""
+
     def count(self, clip: Clip) -> int:
         """See `Frames.count`."""
 
@@ -68,6 +71,10 @@ class Frames:
         self.side = side
         self._readers = Readers()
         self._counts: dict[Clip, int] = {}  # a clip is counted, by decoding it to its end, when it is met first
+
+    def check(self, clip: Clip) -> None:
+        """Raises DataError where `count` would, without decoding more than the first frame."""
+        _some(clip, len(self._readers.open(clip.path).pick([0], clip.start, clip.end)))
 
     def count(self, clip: Clip) -> int:
         """How many frames the clip has. Raises DataError where that is none, or the file can't be read."""

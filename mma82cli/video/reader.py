@@ -38,8 +38,8 @@ class Video:
     def __init__(self, path: str):
         self.path = path
         if not os.path.isfile(path):
-            reason = "Is a directory" if os.path.isdir(path) else "No such file or directory"
-            raise DataError(f"{path}: {reason}")
+            reason = "Not a regular file" if os.path.exists(path) else "No such file or directory"
+            raise DataError(f"{path}: {'Is a directory' if os.path.isdir(path) else reason}")
         try:
             with open(path, "rb") as file:
                 head = file.read(12)

@@ -1,5 +1,6 @@
 """`mma82 train-rec` and `mma82 infer` on video files."""
 
+import json
 import os
 
 import numpy as np
@@ -141,9 +142,16 @@ def test_videos_that_cannot_be_read_are_named(run, films, trained, tmp_path):
     bad = change(films, 4, video="text.mp4")
     for more in ([], ["--cache", tmp_path / "cache"]):
         result = train(run, films, tmp_path / "r", *more, stdin=bad)
-        assert result.code == 1 and "text.mp4: not a video" in result.err.splitlines()[-1] and "Traceback" not in result.err
+        assert result.code == 1 and result.err.count("\n") == 1 and "<stdin>:5: " in result.err, result.err
+        assert "text.mp4: not a video" in result.err and not (tmp_path / "r").exists()
+        rest = train(run, films, tmp_path / "s", *more, "--set", "epochs=1", "--on-error", "skip", stdin=bad)
+        assert rest.code == 1 and len(rest.records) == 1 and "11 train, 6 val clips" in rest.err
+        assert json.loads(rest.err.splitlines()[0])["record"]["id"] == "c4"
     late = change(films, 4, start=100, end=101)
-    assert "4.mp4 from 100 to 101 s: not one frame" in train(run, films, tmp_path / "r", stdin=late).err
+    assert "<stdin>:5: " in (said := train(run, films, tmp_path / "r", stdin=late).err)
+    assert "4.mp4 from 100 to 101 s: not one frame" in said
+    os.mkfifo(folder / "pipe.mp4")
+    assert "pipe.mp4 is no regular file" in train(run, films, tmp_path / "r", stdin=change(films, 4, video="pipe.mp4")).err
     result = call(run, films, "infer", trained[0], stdin=bad)
     assert result.code == 1 and [r["id"] for r in result.records] == ["c0", "c1", "c2", "c3"]
     assert result.err.count("\n") == 1 and "<stdin>:5:" in result.err and "text.mp4" in result.err

@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_film
 
 SIZES = ["stage_blocks=[1,1]", "temporal_strides=[1,1]", "base_channels=8", "micro_batch=4", "batch_size=12"]
 TINY = ["epochs=2", "clips=2", *SIZES]
@@ -67,3 +68,26 @@ def test_an_error_is_told_once_and_standard_input_refused(folder):
     bad = torchrun("train-rec", "--out", "x", "bad.jsonl", cwd=folder)
     assert bad.returncode != 0 and bad.stderr.count("bad.jsonl:47:") == 1
     assert torchrun("train-rec", "--out", "x", cwd=folder).stderr.count("give a FILE") == 1
+
+
+def test_what_only_one_process_meets_is_told_by_it(tmp_path):
+    """A picture in a pack is damaged, which the second process alone has to read."""
+    from mma82cli.video import Clip
+    from mma82cli.video.cache import Cache
+
+    write_film(tmp_path / "film.avi", np.random.default_rng(0).integers(0, 255, (40, 24, 32, 3), np.uint8), 10)
+    clips = [{"video": "film.avi", "start": i, "end": i + 1, "label": i, "split": "train"} for i in range(4)]
+    (tmp_path / "clips.jsonl").write_bytes(as_lines(clips))
+    last = int(np.random.default_rng([0, 1]).permutation(4)[-1])  # of the first epoch's order
+    packs, clip = Cache(tmp_path / "packs", 24), Clip(str(tmp_path / "film.avi"), last, last + 1)
+    packs.make(clip)
+    path = packs.path(clip)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:192] + b"x" * (len(whole) - 192))
+    sizes = ["short_side=24", "size=24", "test_size=24", "frames=4", "base_channels=8", "stage_blocks=[1,1]", "micro_batch=2"]
+    small = [word for change in ("batch_size=4", *sizes) for word in ("--set", change)]
+    where = ["--cache", "packs", "--out", "run", "clips.jsonl"]
+    done = torchrun("train-rec", "--recipe", "gc-tsm-tiny", *small, *where, cwd=tmp_path)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("mma82 ")]
+    assert done.returncode and f"packs/{path.name}: a damaged pack of film.avi" in "".join(lines), done.stderr
+    assert "fault of mma82" not in done.stderr

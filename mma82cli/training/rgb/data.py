@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from mma82cli.crew import cores
@@ -29,7 +29,8 @@ def clip_of(record: dict, root: str) -> Clip:
     """The clip that a record means. Raises DataError where its file is missing."""
     path = video_path(record, root)
     if not os.path.isfile(path):
-        raise wrong("video", record["video"], f"a file; there is no {path} (--root)")
+        found = f"{path} is no regular file" if os.path.exists(path) else f"there is no {path}"
+        raise wrong("video", record["video"], f"a file; {found} (--root)")
     return Clip(path, *optional_span(record))
 
 
@@ -45,6 +46,14 @@ class RgbData(Data[GcTsmRecipe]):
     def __init__(self, recipe: GcTsmRecipe, asked: Asked):
         super().__init__(recipe, asked)
         self.source = source_of(asked, recipe.short_side)
+        self.pool = ThreadPoolExecutor(cores())
+        self.ahead = 4 * cores()
+
+    def look(self, record: dict) -> Future | None:
+        """Opens the video: one that can't be read must not end a training hours later."""
+        if record.get("split") not in list(self.splits):
+            return None
+        return self.pool.submit(lambda: self.source.check(clip_of(record, self.asked.root)))
 
     def add(self, record: dict, split: str) -> None:
         """Keeps where a record's frames are, and its label."""
@@ -53,6 +62,7 @@ class RgbData(Data[GcTsmRecipe]):
 
     def complete(self, tell: Callable[[str], object]) -> None:
         """Fills the cache, if there is one."""
+        self.pool.shutdown()
         train = self.splits["train"]
         if not train:
             raise DataError("no train records with videos in the input; expected some with \"split\":\"train\"")
