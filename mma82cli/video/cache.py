@@ -127,7 +127,7 @@ class Cache:
         path = self.path(clip)
         if not _whole(path):
             try:
-                with SpooledTemporaryFile(HELD, dir=self.folder) as pictures:
+                with SpooledTemporaryFile(HELD, dir=str(self.folder)) as pictures:
                     head = self._encode(clip, pictures)
                     with Replacing(path) as temporary, open(temporary, "xb") as file:
                         file.write(head)
