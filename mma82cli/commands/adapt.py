@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint
+from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint, with_changes
 from mma82cli.commands.options import LayoutFile, Seed, Target, command
 from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Mode = Literal["head", "full", "prototype"]
 
 ModeOption = Annotated[Mode, typer.Option("--mode", help="what is fitted: the last layer, every layer, or class means")]
-Pull = Annotated[float, typer.Option("--pull", metavar="X", min=1e-6, help="head: how firmly to keep to the checkpoint's")]
+Pull = Annotated[float, typer.Option("--pull", metavar="X", min=1e-6, max=1e6, help="head: how firmly to keep to the old one")]
 Steps = Annotated[int, typer.Option("--steps", metavar="N", min=1, help="full: steps of training a run")]
-LearningRate = Annotated[float, typer.Option("--lr", metavar="X", min=0, help="full: the first learning rate")]
+LearningRate = Annotated[float, typer.Option("--lr", metavar="X", min=0, max=1e3, help="full: the first learning rate")]
 Features = Annotated[str, typer.Option("--cache", metavar="DIR", show_default=False, help="keep the clips' features here")]
 
 EXAMPLE = """
@@ -56,7 +56,8 @@ def run(
     from mma82cli.skeleton.layouts import load_layout
     from mma82cli.training.task import Asked
 
-    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy, {"clips": clips} if clips else {})
+    (loaded,) = with_changes([load_checkpoint(checkpoint, recipe, taxonomy)], {"clips": clips})
+    model, settings, labels, about = loaded
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
 
@@ -71,8 +72,9 @@ def run(
         "prototype": adaptation.prototypes,
         "full": lambda rows, support: adaptation.networks(rows, support, steps, lr, seed),
     }[mode]
-    for found in _domains(pipe, records, fit):
-        _write(pipe, records, labels, *found)
+    runs = _all_runs(records)
+    for found in _domains(pipe, records, runs, len(labels), fit):
+        _write(pipe, records, runs, labels, *found)
 
 
 def _adaptation(model, settings, about, asked, device, dtype):
@@ -96,16 +98,34 @@ def _read(pipe, adaptation) -> list[dict]:
             continue
         try:
             light = {"id": record_id(line.record), "runs": _runs(line.record), "domain": line.record.get("domain")}
-            light["label"] = adaptation.add(line.record)
+            light["label"], light["seen"] = adaptation.add(line.record)
         except DataError as error:
             pipe.reject(line, error)
         else:
             records.append(light)
     if passed:
         pipe.note(f"{passed} records without support_runs passed over")
-    if not any(record["runs"] for record in records):
-        raise DataError("no record is support in any run; expected what `mma82 make-splits --protocol few-shot` gives")
+    _check_protocol(records)
+    empty = sum(not record["seen"] for record in records)
+    if empty:
+        pipe.note(f"{empty} clips without a joint: no run learns from them, their scores are uniform")
     return records
+
+
+def _check_protocol(records: list[dict]) -> None:
+    from mma82cli.records import DataError
+
+    expected = "expected what `mma82 make-splits --protocol few-shot` gives"
+    if not any(record["runs"] for record in records):
+        raise DataError(f"no record is support in any run; {expected}")
+    runs = _all_runs(records)
+    if all(set(runs) == set(record["runs"]) for record in records):
+        raise DataError(f"every record is support in every run, and none is asked for; {expected}")
+
+
+def _all_runs(records: list[dict]) -> list[int]:
+    """The runs that have some support."""
+    return sorted({run for record in records for run in record["runs"]})
 
 
 def _runs(record: dict) -> list[int]:
@@ -117,26 +137,30 @@ def _runs(record: dict) -> list[int]:
     return runs
 
 
-def _domains(pipe, records: list[dict], fit):
-    """(rows, support (R, N), probabilities (R, N, C)) of each domain, in order of first appearance."""
+def _domains(pipe, records: list[dict], runs: list[int], classes: int, fit):
+    """(rows, probabilities (R, N, C)) of each domain, in order of first appearance. A clip without a joint is as likely
+    anything."""
     import numpy as np
 
-    count = 1 + max(run for record in records for run in record["runs"])
     rows: dict = {}
     for i, record in enumerate(records):
         rows.setdefault(record["domain"], []).append(i)
     for members in pipe.progress(list(rows.values()), unit="domain"):
-        support = np.zeros((count, len(members)), bool)
-        for place, i in enumerate(members):
-            support[records[i]["runs"], place] = True
-        yield np.array(members), support, fit(np.array(members), support)
+        seen = np.array([i for i in members if records[i]["seen"]], np.int64)
+        probabilities = np.full((len(runs), len(members), classes), 1 / classes, np.float32)
+        if len(seen):
+            support = np.array([[run in records[i]["runs"] for i in seen] for run in runs])
+            probabilities[:, np.isin(members, seen)] = fit(seen, support)
+        yield members, probabilities
 
 
-def _write(pipe, records: list[dict], labels, rows, support, probabilities) -> None:
+def _write(pipe, records: list[dict], runs: list[int], labels, rows: list[int], probabilities) -> None:
     import numpy as np
 
-    for place, i in enumerate(rows.tolist()):
+    for place, i in enumerate(rows):
         record = records[i]
-        for run in np.flatnonzero(~support[:, place]).tolist():
-            line = {"id": record["id"], "run": run, "label": labels.names[record["label"]], "domain": record["domain"]}
-            pipe.write({**line, "scores": np.ascontiguousarray(probabilities[run, place]), "taxonomy": labels.name})
+        for at, run in enumerate(runs):
+            if run not in record["runs"]:
+                line = {"id": record["id"], "run": run, "label": labels.names[record["label"]], "domain": record["domain"]}
+                scores = np.ascontiguousarray(probabilities[at, place])
+                pipe.write({**line, "scores": scores, "taxonomy": labels.name})

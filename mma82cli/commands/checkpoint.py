@@ -27,22 +27,35 @@ class Loaded(NamedTuple):
     about: dict
 
 
-def load_checkpoint(path: str, recipe: str | None, taxonomy: str | None, changes: dict) -> Loaded:
-    """The checkpoint at `path`; recipe and taxonomy by name where it carries none, or another is asked for; `changes` of the
-    recipe's keys. Raises DataError where these don't fit the weights."""
+def with_changes(loaded: list[Loaded], options: dict) -> list[Loaded]:
+    """The checkpoints with the keys of their recipes changed that `options` name and give a value (not 0, nor "recipe"), in
+    those that have such a key. Raises WrongUsage where none has."""
+    from mma82cli.records import WrongUsage
+    from mma82cli.training.recipe import changed
+
+    given = {key: value for key, value in options.items() if value not in (0, "recipe")}
+    for key in given:
+        if not any(hasattr(each.recipe, key) for each in loaded):
+            raise WrongUsage(f"--{key}: a checkpoint of {loaded[0].recipe.model}, whose recipes have no '{key}'")
+    own = ({key: value for key, value in given.items() if hasattr(each.recipe, key)} for each in loaded)
+    return [each._replace(recipe=changed(each.recipe, **values)) for each, values in zip(loaded, own, strict=True)]
+
+
+def load_checkpoint(path: str, recipe: str | None, taxonomy: str | None) -> Loaded:
+    """The checkpoint at `path`; recipe and taxonomy by name where it carries none, or another is asked for. Raises DataError
+    where these don't fit the weights."""
     from dataclasses import asdict, replace
 
     from mma82cli import models
     from mma82cli.models import weights
     from mma82cli.records import DataError
-    from mma82cli.training.recipe import changed, load_recipe, recipe_from_dict
+    from mma82cli.training.recipe import load_recipe, recipe_from_dict
 
     read = weights.read(path)
     if recipe or not read.recipe:
         settings = load_recipe(recipe or models.recipe_of(read, path))
     else:
         settings = recipe_from_dict(read.recipe, path)
-    settings = changed(settings, **changes)
     model = models.build(replace(read, recipe=asdict(settings)), None, path)
     labels = _taxonomy(read.taxonomy, taxonomy, path)
     if len(labels) != model.num_classes:

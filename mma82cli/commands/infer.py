@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint
+from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint, with_changes
 from mma82cli.commands.options import Cache, LayoutFile, Root, Split, command, quiet_decoders, torchrun_place
 from mma82cli.commands.training import DeviceOption, PrecisionOption
 
@@ -81,8 +81,8 @@ def run(
 
     quiet_decoders()
     rank, world, local = torchrun_place(pipe)
-    changes = ({"sampling": sampling} if sampling != "recipe" else {}) | ({"clips": clips} if clips else {})
-    loaded = [load_checkpoint(path, recipe, taxonomy, changes) for path in (checkpoint, *(average or ()))]
+    loaded = [load_checkpoint(path, recipe, taxonomy) for path in (checkpoint, *(average or ()))]
+    loaded = with_changes(loaded, {"sampling": sampling, "clips": clips})
     labels = loaded[0].labels
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
@@ -111,7 +111,7 @@ def _export(pipe, checkpoint: str, path: str, recipe, taxonomy, average) -> None
     if pipe.files or average:
         found = f"FILE {pipe.files[0]}" if pipe.files else "--average"
         raise WrongUsage(f"--export writes one network and reads no records; found {found}")
-    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy, {})
+    model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy)
 
     from mma82cli.models.export import export
 

@@ -235,9 +235,16 @@ def from_state(state: dict[str, Tensor], path, recipe: str | None = None, carrie
     shown = sizes_of(state, path)
     strides = (1,) * (len(shown["stage_blocks"]) - 1) + (2 if recipe == "posec3d-ntu" else 1,)
     if recipe is None and "temporal_strides" in carried:
-        strides = tuple(carried["temporal_strides"])
+        strides = _as_many(tuple(carried["temporal_strides"]), strides, path)
     dropout = {"dropout": float(carried["dropout"])} if "dropout" in carried else {}
     return PoseC3D(**{**shown, "temporal_strides": strides, **dropout, **sizes})
+
+
+def _as_many(strides: tuple[int, ...], ones: tuple[int, ...], path) -> tuple[int, ...]:
+    """The recipe's temporal strides for a network of as many stages as `ones`. Those that halve nothing fit any number."""
+    if len(strides) != len(ones) and set(strides) != {1}:
+        raise DataError(f"{path} has {len(ones)} stages; the recipe has temporal strides for {len(strides)}, {list(strides)}")
+    return strides if len(strides) == len(ones) else ones
 
 
 def sizes_of(state: dict[str, Tensor], path="checkpoint") -> dict:

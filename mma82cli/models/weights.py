@@ -70,12 +70,40 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file that is refused is told of once
             data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
-        asks = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it asks for {asks[1]}" if asks else "it can't be read"
-        expected = "safetensors, or a .pth of tensors and plain values"
-        raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
+    except Exception:  # a damaged or hostile file fails in many ways; none of them runs its code
+        data = _read_tensors_alone(path)
     return _unwrap(data, path)
+
+
+def _read_tensors_alone(path: Path):
+    """What the file holds, with an `_Unread` for all that is neither tensor nor plain value: trainers leave their logs beside
+    the weights. Raises DataError."""
+    asks: str | None = None
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        empty = [type(name, (_Unread,), {"__module__": module}) for module, _, name in (each.rpartition(".") for each in names)]
+        with warnings.catch_warnings(), torch.serialization.safe_globals(empty):
+            warnings.simplefilter("ignore")
+            data = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(data, _Unread):
+            return data
+        asks = f"{type(data).__module__}.{type(data).__qualname__}"
+    except Exception as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        asks = found and found[1]
+    reason = f"it asks for {asks}" if asks else "it can't be read"
+    expected = "safetensors, or a .pth of tensors and plain values"
+    raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
+
+
+class _Unread:
+    """Stands in for an object of a class that is not to be run; it takes whatever that is made of, and keeps nothing."""
+
+    def __new__(cls, *args):
+        return super().__new__(cls)
+
+    def __setstate__(self, state):
+        pass
 
 
 def _line(error: Exception) -> str:

@@ -71,6 +71,37 @@ def test_what_is_no_few_shot_protocol_is_named(run, few):
     assert "4 records without support_runs passed over" in run("adapt", "run", cwd=folder, stdin=plain, env=QUICK).err
 
 
+def test_runs_are_those_that_have_support(run, few):
+    folder, _ = few
+    rows = [{**row, "support_runs": [10**9] if 0 in row["support_runs"] else []} for row in targets(folder)]
+    result = run("adapt", "run", cwd=folder, stdin=rows, env=QUICK)
+    assert [(x["id"], x["run"]) for x in result.records] == [(x["id"], 10**9) for x in rows if not x["support_runs"]]
+    nothing = run("adapt", "run", cwd=folder, stdin=[{**row, "support_runs": [0]} for row in rows], env=QUICK)
+    assert nothing.code == 1 and "every record is support in every run" in nothing.err and nothing.err.count("\n") == 1
+
+
+def test_a_clip_without_a_joint_teaches_nothing_and_is_as_likely_anything(run, few):
+    folder, _ = few
+    rows = targets(folder)
+    taught = next(row for row in rows if row["support_runs"])
+    asked = next(row for row in rows if row is not taught and 0 not in row["support_runs"])
+    blind = [{**row, "keypoints": [None, None]} if row in (taught, asked) else row for row in rows]
+    result = run("adapt", "run", cwd=folder, stdin=blind, env=QUICK)
+    assert result.err == "mma82 adapt: 2 clips without a joint: no run learns from them, their scores are uniform\n"
+    scores = {(x["id"], x["run"]): x["scores"] for x in result.records}
+    assert scores[asked["id"], 0] == pytest.approx([1 / 82] * 82)
+    others = run("adapt", "run", cwd=folder, stdin=[row for row in rows if row not in (taught, asked)], env=QUICK)
+    assert len(others.records) > 9
+    for line in others.records:
+        assert scores[line["id"], line["run"]] == pytest.approx(line["scores"], abs=1e-5)
+
+
+@pytest.mark.parametrize("option", [["--pull", "1e300"], ["--lr", "inf"], ["--mode", "full", "--lr", "1e30"]])
+def test_options_beyond_their_range(run, few, option):
+    result = run("adapt", "run", *option, "few.jsonl", cwd=few[0], env=QUICK)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+
+
 # -- the cache of joints -----------------------------------------------------------------------------------------
 
 

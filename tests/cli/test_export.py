@@ -146,6 +146,18 @@ def test_the_mean_of_several_checkpoints(run, tmp_path):
     assert best["topk"][0][1] == pytest.approx(max(result.records[0]["scores"]), abs=1e-6)
 
 
+def test_options_of_one_network_reach_it_among_others(run, tmp_path):
+    posec3d, stgcn = checkpoint(tmp_path, "posec3d"), checkpoint(tmp_path, "stgcn")
+    rows = skeletons(1)
+    asked = ["--sampling", "pyskl", "--clips", "3"]
+    alone = [run("infer", posec3d, *asked, stdin=rows, env=QUICK), run("infer", stgcn, *asked[2:], stdin=rows, env=QUICK)]
+    both = run("infer", stgcn, "--average", posec3d, *asked, stdin=rows, env=QUICK)
+    means = [sum(pair) / 2 for pair in zip(*(one.records[0]["scores"] for one in alone), strict=True)]
+    assert both.records[0]["scores"] == pytest.approx(means, abs=1e-6)
+    wrong = run("infer", stgcn, *asked, stdin=rows)
+    assert (wrong.code, wrong.err) == (2, "mma82 infer: --sampling: a checkpoint of stgcn, whose recipes have no 'sampling'\n")
+
+
 def test_checkpoints_of_other_labels_are_no_ensemble(run, tmp_path):
     (tmp_path / "other").mkdir()
     first, other = checkpoint(tmp_path, "posec3d"), tmp_path / "other.safetensors"

@@ -4,9 +4,12 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 import time
+import types
 
 import pytest
 from conftest import ROOT, as_lines, write_taxonomy
@@ -154,6 +157,13 @@ def test_clips_without_a_joint_are_left_out_and_null_frames_are_not(run, taxonom
     assert result.code == 0 and "1 clips left out" in result.err and "8 train clips" in result.err
 
 
+def test_a_layout_without_limbs_has_none_to_draw(run, taxonomy, tmp_path):
+    (tmp_path / "bare.json").write_text(json.dumps({"name": "coco17", "joints": [f"j{i}" for i in range(17)]}))
+    result = train(run, taxonomy, tmp_path / "r", "--layout", tmp_path / "bare.json", "--set", "heatmaps=joint+limb")
+    assert result.code == 1 and result.err.count("\n") == 1
+    assert 'layout coco17 has no limbs; expected some for heatmaps = "joint+limb"' in result.err
+
+
 def test_skip_sets_bad_records_aside(run, taxonomy, tmp_path):
     rows = change(skeletons(9, "train"), 3, label="flying")
     result = train(run, taxonomy, tmp_path / "r", "--on-error", "skip", "--set", "epochs=1", stdin=rows)
@@ -283,6 +293,7 @@ def test_bad_records_are_placed_after_the_good_ones(run, trained, fields, said):
     [
         (["--taxonomy", "mma82"], 1, "is of taxonomy three (3 labels); found mma82 (82 labels)"),
         (["--layout", "jhmdb15"], 1, "reads 17 joints, layout jhmdb15 has 15"),
+        (["--recipe", "posec3d-ntu"], 1, "has 2 stages; the recipe has temporal strides for 3, [1, 1, 2]"),
         (["--taxonomy", "nowhere"], 2, "nowhere"),
         (["--topk", "x"], 2, "topk"),
     ],
@@ -292,6 +303,11 @@ def test_what_does_not_fit_the_checkpoint(run, trained, more, code, said):
     assert result.code == code and said in result.err and result.err.count("\n") == 1 and result.out == ""
 
 
+def test_records_of_another_layout_than_the_checkpoint_s(run, trained):
+    result = infer(run, trained[0], stdin=change(skeletons(1), 0, layout="jhmdb15"))
+    assert result.code == 1 and '"jhmdb15"; expected coco17, as the checkpoint was trained on' in result.err
+
+
 def test_a_checkpoint_that_is_none(run, tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{" + b"no" * 40)
     for path, code in ((tmp_path / "x.safetensors", 1), (tmp_path / "nowhere", 2), (tmp_path, 2)):
@@ -299,13 +315,40 @@ def test_a_checkpoint_that_is_none(run, tmp_path):
         assert result.code == code and result.err.count("\n") == 1 and result.out == ""
 
 
-def test_a_peers_checkpoint_needs_its_taxonomy(run, tmp_path, taxonomy):
-    torch = pytest.importorskip("torch")
+@pytest.mark.parametrize("blocks", [(1, 1, 1), (1, 1), (1, 1, 1, 1)])
+def test_a_peers_checkpoint_needs_its_taxonomy(run, tmp_path, taxonomy, blocks):
+    import torch
+
     from mma82cli.models.posec3d import PoseC3D
 
-    peer = PoseC3D(num_classes=3, base_channels=4, stage_blocks=(1, 1, 1))
+    peer = PoseC3D(num_classes=3, base_channels=4, stage_blocks=blocks, temporal_strides=(1,) * len(blocks))
     torch.save({"state_dict": peer.state_dict(), "meta": {}}, tmp_path / "peer.pth")
     rows = skeletons(2)
     assert "scores 3 labels, taxonomy mma82 has 82" in infer(run, tmp_path / "peer.pth", stdin=rows).err
     result = infer(run, tmp_path / "peer.pth", "--taxonomy", taxonomy, "--clips", "1", stdin=rows)
     assert result.code == 0 and len(result.records[0]["scores"]) == 3, result.err
+
+
+def test_a_peers_checkpoint_with_its_trainers_logs(run, tmp_path, taxonomy, monkeypatch):
+    """As mmengine's runner writes them; of what is no tensor nothing is made, nor run."""
+    import numpy as np
+    import torch
+
+    from mma82cli.models.posec3d import PoseC3D
+
+    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
+        monkeypatch.setitem(sys.modules, name, module := types.ModuleType(name))
+    history = module.HistoryBuffer = type("HistoryBuffer", (), {"__module__": module.__name__})
+    buffer, seen = history(), tmp_path / "seen"
+    buffer.log_history = np.arange(3.0)
+    buffer.hostile = type("Hostile", (), {"__reduce__": lambda self: (shutil.copyfile, (__file__, str(seen)))})()
+    peer = PoseC3D(num_classes=3, base_channels=4, stage_blocks=(1, 1, 1))
+    hub = {"log_scalars": {"train/loss": buffer}, "best": np.float64(0.5)}
+    torch.save({"state_dict": peer.state_dict(), "message_hub": hub}, tmp_path / "epoch_24.pth")
+    torch.save({"state_dict": peer.state_dict()}, tmp_path / "plain.pth")
+    asked = ["--taxonomy", taxonomy, "--clips", "1"]
+    with_logs, plain = (infer(run, tmp_path / name, *asked, stdin=skeletons(2)) for name in ("epoch_24.pth", "plain.pth"))
+    assert with_logs.code == 0 and with_logs.out == plain.out and not seen.exists(), with_logs.err
+    torch.save(buffer, tmp_path / "log.pth")
+    alone = infer(run, tmp_path / "log.pth")
+    assert alone.code == 1 and "it asks for mmengine.logging.history_buffer.HistoryBuffer; expected" in alone.err

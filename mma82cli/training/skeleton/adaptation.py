@@ -38,11 +38,12 @@ class SkeletonAdaptation:
         self.store = ClipStore()
         self._all: Clips | None = None
 
-    def add(self, record: dict) -> int:
-        """Keeps the joints of a record; returns its label's id. Raises DataError."""
+    def add(self, record: dict) -> tuple[int, bool]:
+        """Keeps the joints of a record; returns its label's id, and whether it has any joint. Raises DataError."""
         label = self.asked.labels.id(record.get(self.asked.target), self.asked.target)
-        self.store.append(self.reader.check(record)._replace(label=label))
-        return label
+        clip = self.reader.check(record)._replace(label=label)
+        self.store.append(clip)
+        return label, not clip.empty
 
     def heads(self, rows: np.ndarray, support: np.ndarray, pull: float) -> np.ndarray:
         """The last layer fitted to each run's support."""

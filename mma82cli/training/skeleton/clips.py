@@ -160,10 +160,12 @@ def read_clip(record: dict, layout: Layout) -> Clip:
 
 
 class LayoutOfStream:
-    """The layout that all records of a stream must have: the one given, else the first record's."""
+    """The layout that all records of a stream must have: the one given, as somebody or something `says`, else the first
+    record's."""
 
-    def __init__(self, given: Layout | None = None):
-        self.layout, self.given = given, given is not None
+    def __init__(self, given: Layout | None = None, says: str = "was asked for"):
+        self.layout, self.says = given, "the records before" if given is None else says
+        self.given = given is not None
 
     def check(self, record: dict) -> Layout:
         """The record's layout. Raises DataError where it is missing, unknown, or not the others'."""
@@ -178,5 +180,5 @@ class LayoutOfStream:
             except WrongUsage as error:
                 raise DataError(f"field 'layout' is {records.show(name)}; {error} (--layout)") from None
         elif name != self.layout.name and not (self.given and name is None):
-            raise wrong("layout", name, f"{self.layout.name}, as {'was asked for' if self.given else 'the records before'}")
+            raise wrong("layout", name, f"{self.layout.name}, as {self.says}")
         return self.layout

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mma82cli.devices import upload
 from mma82cli.models.posec3d import PoseC3D
+from mma82cli.records import DataError
 from mma82cli.skeleton import gaussian, geometry, sampling
 from mma82cli.skeleton.gaussian import HeatmapBuffer
 from mma82cli.training.skeleton.clips import Clips
@@ -21,11 +22,14 @@ from mma82cli.training.skeleton.inputs import Inputs
 
 
 class HeatmapInputs(Inputs):
-    """Heatmaps (B, V, T, H, W) of joints, of limbs, or of the one and then the other."""
+    """Heatmaps (B, V, T, H, W) of joints, of limbs, or of the one and then the other. Raises DataError where a layout has no
+    limbs to draw."""
 
     def __init__(self, recipe, layout):
         super().__init__(recipe, layout)
         self.kinds = recipe.heatmaps.split("+")
+        if "limb" in self.kinds and not layout.limbs:
+            raise DataError(f'layout {layout.name} has no limbs; expected some for heatmaps = "{recipe.heatmaps}"')
         self.reads = {"joint": "joint", "limb": "limb", "joint+limb": "joints and limb"}[recipe.heatmaps]
 
     def __len__(self) -> int:

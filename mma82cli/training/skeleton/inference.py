@@ -18,7 +18,10 @@ class SkeletonInference(Inference[SkeletonRecipe]):
 
     def __init__(self, model, recipe: SkeletonRecipe, about: dict, asked: Asked, device, dtype):
         super().__init__(model, recipe, about, asked, device, dtype)
-        self.layouts = LayoutOfStream(asked.layout or (from_json(about["joints"]) if "joints" in about else None))
+        if asked.layout is None and "joints" in about:
+            self.layouts = LayoutOfStream(from_json(about["joints"]), "the checkpoint was trained on")
+        else:
+            self.layouts = LayoutOfStream(asked.layout)
         self.predictor: Predictor | None = None
         if self.layouts.layout is not None:
             self._predict_on(self.layouts.layout)
