@@ -168,7 +168,7 @@ complete -c mma82 -n '__mma82_command infer' -s h -l help -d 'print the help of 
 complete -c mma82 -n __mma82_none -f -a adapt -d 'a network of joints in another domain, from a few clips of it'
 complete -c mma82 -n '__mma82_command help' -f -a adapt
 complete -c mma82 -n '__mma82_command adapt' -l mode -x -a 'head full prototype' -d 'what is fitted: the last layer, every layer, or class means'
-complete -c mma82 -n '__mma82_command adapt' -l pull -x -d 'head: how firmly to keep to the checkpoint\'s'
+complete -c mma82 -n '__mma82_command adapt' -l pull -x -d 'head: how firmly to keep to the old one'
 complete -c mma82 -n '__mma82_command adapt' -l steps -x -d 'full: steps of training a run'
 complete -c mma82 -n '__mma82_command adapt' -l lr -x -d 'full: the first learning rate'
 complete -c mma82 -n '__mma82_command adapt' -l clips -x -d 'test clips a record; 0: as in the recipe'
