@@ -11,6 +11,7 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def _read_tensors_alone(path: Path):
     asks: str | None = None
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        empty = [type(name, (_Unread,), {"__module__": module}) for module, _, name in (each.rpartition(".") for each in names)]
+        empty: list[Any] = [type(name, (_Unread,), {"__module__": module}) for module, _, name in (each.rpartition(".") for each in names)]
         with warnings.catch_warnings(), torch.serialization.safe_globals(empty):
             warnings.simplefilter("ignore")
             data = torch.load(path, map_location="cpu", weights_only=True)
@@ -89,8 +90,8 @@ def _read_tensors_alone(path: Path):
             return data
         asks = f"{type(data).__module__}.{type(data).__qualname__}"
     except Exception as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        asks = found and found[1]
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            asks = found[1]
     reason = f"it asks for {asks}" if asks else "it can't be read"
     expected = "safetensors, or a .pth of tensors and plain values"
     raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
