@@ -71,30 +71,27 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file that is refused is told of once
             data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged or hostile file fails in many ways; none of them runs its code
+    except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
         data = _read_tensors_alone(path)
+        if data is None or isinstance(data, _Unread):
+            asks = re.search(r"GLOBAL ([\w.]+)", str(error))
+            reason = f"it asks for {asks[1]}" if asks else "it can't be read"
+            expected = "safetensors, or a .pth of tensors and plain values"
+            raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
     return _unwrap(data, path)
 
 
-def _read_tensors_alone(path: Path):
+def _read_tensors_alone(path: Path) -> Any:
     """What the file holds, with an `_Unread` for all that is neither tensor nor plain value: trainers leave their logs beside
-    the weights. Raises DataError."""
-    asks: str | None = None
+    the weights. None where it can't be read."""
     try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        empty: list[Any] = [type(name, (_Unread,), {"__module__": module}) for module, _, name in (each.rpartition(".") for each in names)]
+        names = [name.rpartition(".") for name in torch.serialization.get_unsafe_globals_in_checkpoint(path)]
+        empty: list[Any] = [type(name, (_Unread,), {"__module__": module}) for module, _, name in names]
         with warnings.catch_warnings(), torch.serialization.safe_globals(empty):
             warnings.simplefilter("ignore")
-            data = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(data, _Unread):
-            return data
-        asks = f"{type(data).__module__}.{type(data).__qualname__}"
-    except Exception as error:
-        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            asks = found[1]
-    reason = f"it asks for {asks}" if asks else "it can't be read"
-    expected = "safetensors, or a .pth of tensors and plain values"
-    raise DataError(f"{path}: refused or no checkpoint: {reason}; expected {expected}") from None
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        return None
 
 
 class _Unread:
