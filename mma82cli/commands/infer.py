@@ -69,7 +69,8 @@ def run(
     and a warning in the record.
 
     A detector (AdaTAD: a run of train-det, or weights of OpenTAD) adds predictions to untrimmed videos of any length, which
-    it goes through window by window: after the recipe's soft-NMS and voting, best first.
+    it goes through window by window: after the recipe's soft-NMS and voting, best first, at most 200 (the recipe's topk) however
+    long it is. --raw gives the thousands (proposals) before suppression: `mma82 suppress --topk 0` leaves more of an hour.
 
     --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
     an stgcn, which must know the same labels."""
