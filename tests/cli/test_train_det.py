@@ -184,6 +184,11 @@ def test_videos_that_cannot_be_read_are_left_out_and_named(run, films, trained, 
     assert result.code == 0 and "6 train, 3 val videos" in result.err, result.err
     assert f"left out: {folder}/text.mp4: not a video" in result.err and f"left out: {folder}/torn.mp4: not" in result.err
     assert len(list((tmp_path / "cache").iterdir())) == 9
+    write_video(folder / "short.mp4", 30, [])
+    short = {"video": "short.mp4", "duration": 6.0, "warnings": ["dark"]}
+    found = call(run, films, "infer", trained[0], stdin=[short, {**short, "duration": 3.2}, {"video": "short.mp4"}])
+    said = ["truncated: 3 s of 6 s can be decoded"]
+    assert [record.get("warnings") for record in found.records] == [["dark", *said], ["dark"], None], found.err
     found = call(run, films, "infer", trained[0], "--on-error", "skip", stdin=bad[8:])
     assert found.code == 1 and [record["id"] for record in found.records] == ["v8"] and found.err.count('"error"') == 2
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mma82cli.detections import Columns
-from mma82cli.records import MISSING, DataError, number, record_id, wrong
+from mma82cli.records import MISSING, DataError, is_number, number, record_id, wrong
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.rgb.data import clip_of
 from mma82cli.video import Clip, Source
@@ -25,6 +25,7 @@ class Film:
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (N,) ids
     times: np.ndarray | None = None  # (moments,) of the frames that the detector sees, once the file was looked into
     frames: int = 0  # of the file within the clip
+    length: float | None = None  # seconds, as the record has it
 
     def look(self, source: Source, stride: int) -> None:
         """Finds when the frames are. Raises DataError where the file can't be read, or segments lie behind its end."""
@@ -57,6 +58,8 @@ def fit(segments: np.ndarray, duration: float) -> None:
 def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
     """The film of a record; with a taxonomy its `segments` too. Raises DataError where something is wrong."""
     film = Film(record_id(record), clip_of(record, root))
+    length = record.get("duration") if film.clip.end is None else film.clip.end - film.clip.start
+    film.length = length if is_number(length) else None
     if taxonomy is None:
         return film
     columns = Columns(scored=False)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from mma82cli.detection.proposals import Proposals
 from mma82cli.records import DataError
-from mma82cli.training.detection.films import film_of
-from mma82cli.training.detection.predict import Detector
+from mma82cli.training.detection.films import NEAR, Film, film_of
+from mma82cli.training.detection.predict import Detector, Found
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.recipe import changed
 from mma82cli.training.rgb.data import source_of
 from mma82cli.training.task import Asked, Inference
-from mma82cli.video import Clip
 
 
 class DetectionInference(Inference[AdaTADRecipe]):
@@ -22,19 +20,28 @@ class DetectionInference(Inference[AdaTADRecipe]):
         super().__init__(model, recipe, about, asked, device, dtype)
         self.detect = Detector(model, recipe, source_of(asked, recipe.short_side), device, dtype, asked.raw)
 
-    def check(self, record: dict) -> Clip:
-        """The record's clip; its frames are decoded later."""
-        return film_of(record, self.asked.root).clip
+    def check(self, record: dict) -> Film:
+        """The record's film; its frames are decoded later."""
+        return film_of(record, self.asked.root)
 
-    def __call__(self, items: list[Clip]) -> list[dict | DataError]:
-        """{"predictions": …} a video, or what is wrong with it."""
+    def __call__(self, items: list[Film]) -> list[dict | DataError]:
+        """{"predictions": …} a video, with a warning where it breaks off before its end, or what is wrong with it."""
+        answers = self.detect([film.clip for film in items])
         return [
-            answer if isinstance(answer, DataError) else {"predictions": self._listed(answer)} for answer in self.detect(items)
+            answer if isinstance(answer, DataError) else {"predictions": self._listed(answer)} | short(film, answer.end)
+            for film, answer in zip(items, answers, strict=True)
         ]
 
-    def _listed(self, found: Proposals) -> list[dict]:
+    def _listed(self, found: Found) -> list[dict]:
         columns = (found.segments.tolist(), found.labels.tolist(), found.scores.tolist())
         return [
             {"start": start, "end": end, "label": self.asked.labels.names[label], "score": score}
             for (start, end), label, score in zip(*columns, strict=True)
         ]
+
+
+def short(film: Film, end: float) -> dict:
+    """{"warnings": …} where the record promises more than the film that ends at `end` seconds has."""
+    if film.length is None or film.length <= end + NEAR:
+        return {}
+    return {"warnings": [f"truncated: {end:.6g} s of {film.length:.6g} s can be decoded"]}

@@ -36,9 +36,18 @@ class Window(NamedTuple):
     error: DataError | None = None
 
 
+class Found(NamedTuple):
+    """A clip's proposals (see `Proposals`), best first, and when it ends, as far as it can be decoded: all in seconds from its
+    start."""
+
+    segments: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    end: float
+
+
 class Detector:
-    """detect(clips) -> a clip's Proposals in seconds from its start, best first, or a DataError where it can't be read.
-    `raw`: as they are before suppression."""
+    """detect(clips) -> what is Found in each, or a DataError where it can't be read. `raw`: as it is before suppression."""
 
     def __init__(
         self, model: AdaTAD, recipe: AdaTADRecipe, source: Source, device: torch.device, dtype=torch.float32, raw: bool = False
@@ -47,7 +56,7 @@ class Detector:
         self.device, self.dtype, self.raw = device, dtype, raw
         self.hop = windows.hop_of(recipe.window, recipe.overlap)
 
-    def __call__(self, clips: Iterable[Clip]) -> Iterator[Proposals | DataError]:
+    def __call__(self, clips: Iterable[Clip]) -> Iterator[Found | DataError]:
         """In the order of the clips. Windows of several clips go through the network together, or a core each."""
         threads = torch.get_num_threads()
         cores, size = (threads, threads) if self.device.type == "cpu" else (1, AT_ONCE)
@@ -112,7 +121,7 @@ class Detector:
         most = self.recipe.proposals
         return [_ranked(Proposals.joined(held), most)] if sum(len(p.scores) for p in held) > 4 * most else held
 
-    def _finished(self, held: list[Proposals], end: float) -> Proposals:
+    def _finished(self, held: list[Proposals], end: float) -> Found:
         """A film's proposals, cut at its `end`, ranked, and (unless raw) suppressed. Boundaries are in single precision, as
         `mma82 suppress` has them."""
         recipe, found = self.recipe, _ranked(Proposals.joined(held), self.recipe.proposals)
@@ -120,11 +129,11 @@ class Detector:
         kept = segments[:, 1] > segments[:, 0]
         found = Proposals(segments[kept], found.scores[kept], found.labels[kept])
         if self.raw:
-            return found
+            return Found(*found, end)
         left = suppress(
             *found, method=recipe.suppress, sigma=recipe.sigma, iou=recipe.iou, topk=recipe.topk, vote=recipe.vote or None
         )
-        return Proposals(left.segments, left.scores, left.labels)
+        return Found(left.segments, left.scores, left.labels, end)
 
 
 def _one_core(cores: int) -> None:
