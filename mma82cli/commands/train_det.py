@@ -56,7 +56,8 @@ def run(
 
     A video that can't be read is left out and named; one that breaks off in the middle of an epoch too, and the epoch's line
     says how many went unread. DIR holds best.safetensors (by val; without val records the last epoch), last.safetensors,
-    recipe.toml and log.jsonl. A run that was killed goes on with --resume as if it never was."""
+    recipe.toml and log.jsonl. A run that was killed goes on with --resume as if it never was. Ctrl-C (or
+    SIGTERM) ends the step and saves; twice it ends at once."""
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.task import Asked
 

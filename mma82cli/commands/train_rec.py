@@ -55,7 +55,8 @@ def run(
     and, of one clip each, val_top1 and val_mca.
 
     DIR holds best.safetensors (by val; without val records the last epoch), last.safetensors, recipe.toml and log.jsonl.
-    All files are replaced whole, an epoch at a time: a run that was killed goes on with --resume as if it never was."""
+    All files are replaced whole, an epoch at a time: a run that was killed goes on with --resume as if it never was. Ctrl-C
+    (or SIGTERM) ends the step and saves; twice it ends at once."""
     from mma82cli.skeleton.layouts import load_layout
     from mma82cli.taxonomy import load_taxonomy
     from mma82cli.training.task import Asked

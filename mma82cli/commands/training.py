@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -47,7 +48,8 @@ def train(pipe, wanted: Wanted, asked) -> None:
     rank, world, local = torchrun_place(pipe)
     settings, folder = _recipe(wanted), Path(wanted.out)
     about = _about(settings, asked, wanted.seed)
-    done = _check_resumed(folder, about) if wanted.resume else 0
+    if wanted.resume:
+        _check_resumed(folder, about)
     start = None if wanted.init is None else _weights_at(pipe, wanted.init)  # before hours of decoding
     data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
 
@@ -62,8 +64,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
         make_deterministic(where)
     precision = str(dtype).removeprefix("torch.")
     about |= _plain({"precision": precision, **data.about()})
-    if wanted.resume:
-        _check_resumed(folder, about)
+    was: dict = _check_resumed(folder, about) if wanted.resume else {"epoch": 0}
     ranks = join(rank, world, where) if world > 1 else Ranks()
     pipe.apart = world > 1
     model = data.model(wanted.seed)
@@ -74,13 +75,46 @@ def train(pipe, wanted: Wanted, asked) -> None:
     if not data.splits["val"]:
         pipe.note("no val records: the best epoch is the last")
     task = data.task(where, dtype)
-    with pipe.progress(total=(settings.epochs - done) * settings.repeat * task.rows, unit=data.unit) as bar:
-        job = Run(folder, about, wanted.seed, where, bar.update, not wanted.deterministic, ranks)
+    begun = was.get("begun", {"steps": 0})["steps"] * settings.batch_size
+    total = (settings.epochs - was["epoch"]) * settings.repeat * task.rows - begun
+    with pipe.progress(total=total, unit=data.unit) as bar, Ending(world == 1) as ending:
+        job = Run(folder, about, wanted.seed, where, bar.update, not wanted.deterministic, ranks, ending.asked)
         for figures in fit(model, job, task, wanted.resume):
             shown = {key: value for key, value in figures.items() if key in ("epoch", "loss") or key.startswith("val_")}
             bar.set_postfix(shown, refresh=False)
             pipe.write(figures)
             pipe.out.flush()
+    if ending.asked():
+        pipe.note(f"stopped, and saved in {folder}: --resume goes on from there")
+        raise SystemExit(128 + ending.signal)
+
+
+class Ending:
+    """While a run trains, Ctrl-C and its kind only ask it to save and end; a second time they end it at once. `heeds`: else
+    they end it at once in any case."""
+
+    def __init__(self, heeds: bool):
+        self.signal = 0
+        kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if heeds else ()
+        self.before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def asked(self) -> bool:
+        """Whether one has come."""
+        return self.signal != 0
+
+    def __enter__(self) -> Ending:
+        for kind, handler in self.before.items():
+            if callable(handler):  # else it is ignored, as by nohup
+                signal.signal(kind, self._hear)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for kind, handler in self.before.items():
+            signal.signal(kind, handler)
+
+    def _hear(self, number: int, _) -> None:
+        self.signal = number
+        self.__exit__()
 
 
 def _recipe(wanted: Wanted):
@@ -146,8 +180,8 @@ def _plain(value: dict) -> dict:
     return json.loads(json.dumps(value))
 
 
-def _check_resumed(folder, about: dict) -> int:
-    """Epochs done by the run in `folder`. Raises DataError where it was another run: it could not go on exactly."""
+def _check_resumed(folder, about: dict) -> dict:
+    """What the run in `folder` says of itself. Raises DataError where it was another run: it could not go on exactly."""
     from dataclasses import asdict
 
     from mma82cli.records import DataError, show
@@ -165,7 +199,7 @@ def _check_resumed(folder, about: dict) -> int:
     for key in about.keys() - {"taxonomy", "recipe", "version", "joints"}:
         if was.get(key) != about[key]:
             raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")
-    return was["epoch"]
+    return was
 
 
 def _weights_at(pipe, name: str) -> str:

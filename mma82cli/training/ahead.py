@@ -37,14 +37,15 @@ class Step(NamedTuple):
     parts: list[tuple[int, Part]]
 
 
-def steps(task: Task, order: np.ndarray, seeds: list[int], ranks: Ranks) -> Iterator[Step]:
-    """The steps of an epoch over the rows `order`, some of them ahead of their time where the task has `loaders`."""
+def steps(task: Task, order: np.ndarray, seeds: list[int], ranks: Ranks, first: int = 0) -> Iterator[Step]:
+    """The steps of an epoch over the rows `order`, from the `first` on, some of them ahead of their time where the task has
+    `loaders`."""
     recipe = task.recipe
     pool = ThreadPoolExecutor(task.loaders) if task.loaders else None
     waiting: deque[Step] = deque()
     depth = 0 if pool is None else 1 + 2 * task.loaders * recipe.micro_batch // recipe.batch_size
     try:
-        for number in range(math.ceil(len(order) / recipe.batch_size)):
+        for number in range(first, math.ceil(len(order) / recipe.batch_size)):
             rows = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
             mine = ranks.mine(micro_batches(rows, recipe.micro_batch))
             waiting.append(Step(len(rows), [(i, Part(task, part, [*seeds, number, i], pool)) for i, part in mine]))

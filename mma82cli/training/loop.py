@@ -29,7 +29,8 @@ LOOK_EVERY = 50  # steps between looks at the loss, each of which waits for a GP
 @dataclass
 class Run:
     """What `fit` needs besides model and task. `about` goes into every checkpoint; `tick(n)` hears of n rows done; `timed`
-    adds seconds to an epoch's figures, the only ones that differ between two runs."""
+    adds seconds to an epoch's figures, the only ones that differ between two runs; `stop()`, asked after each step, says
+    whether to save and end there (not where there are several processes)."""
 
     folder: Path
     about: dict
@@ -38,34 +39,59 @@ class Run:
     tick: Callable[[int], object] = lambda rows: None
     timed: bool = True
     ranks: Ranks = Ranks()
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Begun:
+    """How far an epoch is: its steps that are done, and the sums of what was counted in them."""
+
+    steps: int = 0
+    sums: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: dict) -> Begun:
+        """As `said` has it."""
+        return cls(said["steps"], {name: torch.tensor(value) for name, value in said["sums"].items()})
+
+    def said(self) -> dict:
+        """JSON that holds it exactly."""
+        return {"steps": self.steps, "sums": {name: value.item() for name, value in self.sums.items()}}
 
 
 def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterator[dict]:
     """Trains `model` in place; yields an epoch's figures when its checkpoint stands in the folder.
 
-    Without val rows the best epoch is the last. Raises DataError where the loss or a weight is not finite, the folder can't
-    be written, or the state to resume is another model's.
+    Without val rows the best epoch is the last. Where `run.stop` says so it ends early, and a resumed run goes on from that
+    step. Raises DataError where the loss or a weight is not finite, the folder can't be written, or the state to resume is
+    another model's.
     """
     recipe, folder = task.recipe, run.folder
     model.to(run.device)
     optimizer = make_optimizer(task.parameter_groups(model), recipe)
-    done, best = 0, -1.0
+    done, best, begun = 0, -1.0, Begun()
     if run.ranks.first:
         checkpoint.sweep(folder)
     if resume:
         state, tensors = checkpoint.load_state(folder, model, optimizer)
         task.load_state(tensors)
         done, best = state["epoch"], state["best"]
+        begun = Begun.of(state["begun"]) if "begun" in state else begun
 
     for epoch in range(done + 1, recipe.epochs + 1):
         start = time.perf_counter()
-        figures = {"epoch": epoch, "epochs": recipe.epochs, **train_epoch(model, optimizer, run, task, epoch)}
+        figures = {"epoch": epoch, "epochs": recipe.epochs, **train_epoch(model, optimizer, run, task, epoch, begun)}
         if not run.ranks.first:
             yield figures
+            begun = Begun()
             continue
         delivered = task.deliver(model)
         if not _finite(delivered):
-            raise DataError(f"the weights are not finite after epoch {epoch} (lr {figures['lr']:.3g}); lower lr or clip_norm")
+            raise DataError(f"the weights are not finite in epoch {epoch} (lr {figures['lr']:.3g}); lower lr or clip_norm")
+        if run.stop():
+            about = {**run.about, "epoch": epoch - 1, "best": best, "begun": begun.said()}
+            checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), about)
+            return
         if task.has_val and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
             figures |= task.validate(delivered)
         if run.timed:
@@ -83,6 +109,9 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
         # the state comes last: a run that goes on from it finds all that the epoch leaves
         checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), {**about, "best": best})
         yield figures
+        if run.stop():
+            return
+        begun = Begun()
 
 
 def _finite(model: nn.Module) -> bool:
@@ -90,15 +119,17 @@ def _finite(model: nn.Module) -> bool:
     return all(bool(values.isfinite().all()) for values in model.state_dict().values())
 
 
-def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -> dict:
-    """One epoch -> {"lr", "loss", …the task's figures}: lr of its last step, the others over its rows as they were seen."""
-    recipe = task.recipe
+def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, begun: Begun) -> dict:
+    """One epoch, or what is left of it -> {"lr", "loss", …the task's figures}: lr of its last step, the others over its rows
+    as they were seen. `begun` goes with it; it ends early where `run.stop` says so."""
+    recipe, sums = task.recipe, begun.sums
     order = task.order(np.random.default_rng([run.seed, epoch]))
     steps = math.ceil(len(order) / recipe.batch_size)
-    sums: dict[str, torch.Tensor] = {}
+    lr = recipe.learning_rate(epoch * steps - 1, recipe.epochs * steps)
     model.train()
     with Team(model, _workers(recipe, run.device), task.scratch) as team:
-        for step, (size, parts) in enumerate(ahead.steps(task, order, [run.seed, epoch], run.ranks)):
+        todo = ahead.steps(task, order, [run.seed, epoch], run.ranks, begun.steps)
+        for step, (size, parts) in enumerate(todo, begun.steps):
             lr = recipe.learning_rate((epoch - 1) * steps + step, recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["lr_scale"]
@@ -118,10 +149,13 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int) -
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             task.after_step(model)
+            begun.steps = step + 1
             run.tick(size)
             look = step % LOOK_EVERY == 0 or step == steps - 1
             if look and not math.isfinite(run.ranks.total(sums)["loss"]):
                 raise DataError(f"the loss is not finite in epoch {epoch} (lr {lr:.3g}); lower lr or clip_norm")
+            if run.stop():
+                break
     total = run.ranks.total(sums)
     return {"lr": lr, "loss": round(total["loss"] / len(order), 6), **task.figures(total, len(order))}
 

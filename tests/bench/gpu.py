@@ -97,10 +97,10 @@ class Bench:
             return lambda rng: np.resize(whole(rng), steps * size)
 
         task.order = few(max(15, self.steps // 10))
-        loop.train_epoch(model, optimizer, run, task, 1)
+        loop.train_epoch(model, optimizer, run, task, 1, loop.Begun())
         task.order = few(self.steps)
         start = wait()
-        loop.train_epoch(model, optimizer, run, task, 2)
+        loop.train_epoch(model, optimizer, run, task, 2, loop.Begun())
         took = (wait() - start) / self.steps
         self.row(name, size / took, flop, more(took))
 
