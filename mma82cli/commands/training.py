@@ -196,8 +196,8 @@ def _check_resumed(folder, about: dict) -> dict:
     for key, value in about["recipe"].items():
         if ran.get(key) != value:
             raise DataError(f"{folder}: the run to resume has {key} = {show(ran.get(key))}; found {show(value)} now")
-    for key in about.keys() - {"taxonomy", "recipe", "version", "joints"}:
-        if was.get(key) != about[key]:
+    for key in sorted(about.keys() - {"taxonomy", "recipe", "version", "joints"}):
+        if was.get(key, about[key]) != about[key]:
             raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")
     return was
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.records import DataError, is_number, record_id, show, text, wrong
+from mma82cli.records import DataError, WrongUsage, is_number, record_id, show, text, wrong
 from mma82cli.taxonomy import Taxonomy, load_taxonomy
 
 OWN = ("scores", "scores_kind", "topk", "taxonomy")  # what a record says that the fused one says anew
+MOST = 1.001  # a probability, and what rounding makes of it
 AGREE = ("split",)  # sources that contradict each other here are of two clips, or leak
 
 
@@ -108,8 +109,9 @@ class Join:
         if not isinstance(values, list) or len(values) != len(labels) or not all(map(is_number, values)):
             what = "face.logits" if stream.kind == "face" else "scores"
             raise wrong(what, values if values is not None else record.get(stream.kind), f"a list of {len(labels)} numbers")
-        if not logits and min(values) < 0:
-            raise wrong("scores", min(values), 'probabilities, or "scores_kind":"logits"')
+        if not logits and (min(values) < 0 or max(values) > MOST):
+            found = min(values) if min(values) < 0 else max(values)
+            raise wrong("scores", found, 'probabilities, or "scores_kind":"logits"')
         if not stream.labels:
             stream.labels, stream.logits = labels, logits
         if (labels, logits) != (stream.labels, stream.logits):
@@ -118,7 +120,12 @@ class Join:
 
     def _labels(self, record: dict) -> list[str]:
         name = record.get("taxonomy")
-        return (self.taxonomy if name in (None, self.taxonomy.name) else load_taxonomy(str(name))).names
+        if name in (None, self.taxonomy.name):
+            return self.taxonomy.names
+        try:
+            return load_taxonomy(str(name)).names
+        except WrongUsage as error:
+            raise wrong("taxonomy", name, f"that of --taxonomy ({self.taxonomy.name}), or a built-in one: {error}") from None
 
     def finish(self) -> Joined:
         """All clips, in the order in which they came. A stream without `run` goes with every run. Raises DataError where no

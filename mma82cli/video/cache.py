@@ -61,6 +61,8 @@ class Cache:
     """Frames of clips by number, as `Frames` gives them, from packs in `folder`, which are made where they are missing or
     torn."""
 
+    kind = "packs"
+
     def __init__(self, folder: str | os.PathLike, side: int):
         self.folder, self.frames = Path(folder), Frames(side)
         self._paths: dict[Clip, Path] = {}  # of packs that were there: whatever becomes of the video then, they stay its frames
@@ -92,6 +94,8 @@ class Cache:
     def count(self, clip: Clip) -> int:
         """See `Frames.count`."""
         return len(self.stamps(clip))
+
+    recount = count  # packs give what they promise
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""

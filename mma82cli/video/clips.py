@@ -25,13 +25,18 @@ class Clip(NamedTuple):
 
 
 class Source(Protocol):
-    """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`."""
+    """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`. `kind` says which."""
+
+    kind: str
 
     def check(self, clip: Clip) -> None:
         """See `Frames.check`."""
 
     def count(self, clip: Clip) -> int:
         """See `Frames.count`."""
+
+    def recount(self, clip: Clip) -> int:
+        """See `Frames.recount`."""
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""
@@ -67,10 +72,13 @@ def shrink(frame: np.ndarray, side: int) -> np.ndarray:
 class Frames:
     """Frames of clips by number, their shorter side `side` pixels long, decoded anew each time. Threads may share it."""
 
+    kind = "videos"
+
     def __init__(self, side: int):
         self.side = side
         self._readers = Readers()
-        self._counts: dict[Clip, int] = {}  # a clip is counted, by decoding it to its end, when it is met first
+        self._counts: dict[Clip, int] = {}  # a clip is counted when it is met first, which may be decoding it to its end
+        self._recounts: dict[Clip, int] = {}
 
     def check(self, clip: Clip) -> None:
         """Raises DataError where `count` would, without decoding more than the first frame."""
@@ -81,6 +89,14 @@ class Frames:
         if clip not in self._counts:
             self._counts[clip] = _some(clip, len(self._readers.open(clip.path).times(clip.start, clip.end)))
         return self._counts[clip]
+
+    def recount(self, clip: Clip) -> int:
+        """How many frames can be decoded of a clip of which `pick` gave fewer than it was asked for. Raises DataError.
+
+        `count` stays what it was: what is drawn of a clip must not depend on what was drawn before."""
+        if clip not in self._recounts:
+            self._recounts[clip] = _some(clip, len(Video(clip.path).times(clip.start, clip.end)))
+        return self._recounts[clip]
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """(frames,) float64 seconds of the file: when each frame is. Raises DataError as `count` does."""
@@ -100,11 +116,9 @@ class Frames:
     def pick(self, clip: Clip, wanted: Sequence[int]) -> list[np.ndarray]:
         """The frames number `wanted` (ascending, from 0), each (h, w, 3) BGR uint8.
 
-        Fewer come back where the file is damaged and the clip was counted by its packets: it is counted anew then.
+        Fewer come back where the file is damaged and the clip was counted by its packets (see `recount`), or is no longer.
         """
         found = self._readers.open(clip.path).pick(wanted, clip.start, clip.end)
-        if len(found) < len(wanted):
-            self._counts[clip] = _some(clip, len(Video(clip.path).times(clip.start, clip.end)))
         small: list[np.ndarray] = []
         for i, frame in enumerate(found):
             small.append(small[-1] if i and frame is found[i - 1] else shrink(frame, self.side))

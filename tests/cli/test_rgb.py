@@ -1,5 +1,6 @@
 """`mma82 train-rec` and `mma82 infer` on video files."""
 
+import argparse
 import json
 import os
 
@@ -184,8 +185,17 @@ def test_an_image_network_starts_a_gated_one(run, films, tmp_path):
     from mma82cli.models.gc_tsm import GCTSM
 
     model = GCTSM(num_classes=1000, base_channels=8, stage_blocks=(1, 1), shift_div=0, gate_div=0)
-    torch.save(model.state_dict(), tmp_path / "resnet.pth")
+    beside = {"best": np.float64(0.5), "rates": np.zeros(3), "options": argparse.Namespace(lr=0.1)}  # as runs of peers keep it
+    torch.save({"state_dict": model.state_dict(), "meta": beside}, tmp_path / "resnet.pth")
     result = train(run, films, tmp_path / "r", "--set", "epochs=1", "--init", tmp_path / "resnet.pth")
     assert result.code == 0, result.err
     assert "has other labels than three" in result.err and "layer1.0.eft1.conv.weight" in result.err
     assert os.path.isfile(tmp_path / "r" / "best.safetensors")
+
+
+def test_a_run_goes_on_with_frames_from_where_it_had_them(run, films, tmp_path):
+    out, packs = tmp_path / "r", ["--cache", tmp_path / "packs"]
+    assert train(run, films, out, *packs).code == 0
+    other = train(run, films, out, "--resume")
+    assert other.code == 1 and 'the run to resume has frames_from "packs"; found "videos" now' in other.err
+    assert train(run, films, out, *packs, "--resume").code == 0

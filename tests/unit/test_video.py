@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 from conftest import ROOT, write_film
 
 from mma82cli.records import DataError
+from mma82cli.training.recipe import load_recipe
+from mma82cli.training.rgb.batches import train_clip
 from mma82cli.video import Clip, Frames, Reader, Video
 from mma82cli.video import cache as cache_module
 from mma82cli.video.cache import Cache
@@ -259,3 +262,23 @@ def test_frames_of_nothing_are_an_error(film, tmp_path):
         Frames(32).count(Clip(film[0], 100.0, 101.0))
     with pytest.raises(DataError, match="none.mp4"):
         Cache(tmp_path, 32).count(Clip(str(tmp_path / "none.mp4")))
+
+
+def test_what_is_drawn_of_a_damaged_film_does_not_hang_on_what_was_drawn_before(film):
+    """A reader of packets promises more frames than can be decoded; a resumed training has drawn nothing yet."""
+
+    class Packets(Video):
+        def times(self, start=0.0, end=None):
+            return [*super().times(start, end), 30.0, 30.1, 30.2]
+
+    def source():
+        frames = Frames(32)
+        frames._readers = SimpleNamespace(open=Packets)
+        return frames
+
+    recipe, clip = load_recipe("gc-tsm-tiny", ["size=32", "test_size=32", "short_side=32"]), Clip(film[0], 29.0)
+    one = source()
+    for seed in range(12):
+        again = (train_clip(each, clip, recipe, np.random.default_rng(seed)) for each in (one, source()))
+        assert np.array_equal(*again)
+    assert (one.count(clip), one.recount(clip)) == (13, 10)

@@ -70,7 +70,8 @@ class DetectionData(Data[AdaTADRecipe]):
     def about(self) -> dict:
         """See `Data`."""
         instances = {split: sum(len(film.labels) for film in kept) for split, kept in self.splits.items()}
-        return {"videos": {split: len(kept) for split, kept in self.splits.items()}, "instances": instances}
+        videos = {split: len(kept) for split, kept in self.splits.items()}
+        return {"videos": videos, "instances": instances, "frames_from": self.source.kind}
 
     def model(self, seed: int):
         """A new network of the recipe's sizes."""

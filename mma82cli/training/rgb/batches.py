@@ -47,10 +47,9 @@ def tensor(pictures: list[np.ndarray], device: torch.device) -> Tensor:
 
 def _frames(source: Source, clip: Clip, choose) -> list[np.ndarray]:
     """The frames that `choose(count)` asks for, in that order."""
-    for _ in range(2):  # a damaged file gives fewer than its packets promised, and is then counted anew
-        wanted = choose(source.count(clip))
-        numbers, places = np.unique(wanted, return_inverse=True)
+    numbers, places = np.unique(choose(source.count(clip)), return_inverse=True)
+    found = source.pick(clip, numbers.tolist())
+    if len(found) < len(numbers):  # a damaged file gives fewer than its packets promised
+        numbers, places = np.unique(choose(source.recount(clip)), return_inverse=True)
         found = source.pick(clip, numbers.tolist())
-        if len(found) == len(numbers):
-            break
     return [found[place] for place in np.minimum(places, len(found) - 1)]

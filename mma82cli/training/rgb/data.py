@@ -71,6 +71,10 @@ class RgbData(Data[GcTsmRecipe]):
         if isinstance(self.source, Cache):
             fill(self.source, [kept.clip for split in self.splits.values() for kept in split], tell)
 
+    def about(self) -> dict:
+        """See `Data`."""
+        return super().about() | {"frames_from": self.source.kind}
+
     def model(self, seed: int):
         """A new network of the recipe's sizes."""
         from mma82cli.training.rgb.task import make_model
