@@ -31,7 +31,7 @@ def peer(shared, tmp_path_factory):
 
 def test_a_peers_file_gives_what_its_padded_window_gives(run, peer):
     film, recipe = [{"video": "film.avi"}], peer / "peer.toml"
-    found = run("infer", peer / "peer.pth", "--recipe", recipe, "--raw", "--root", peer, stdin=film)
+    found = run("infer", peer / "peer.pth", "--recipe", recipe, "--raw", "--precision", "float32", "--root", peer, stdin=film)
     assert found.code == 0, found.err
     video = cv2.VideoCapture(str(peer / "film.avi"))
     pictures = cut([video.read()[1] for _ in range(40)], (8, 0, 32, 32), 32)
