@@ -53,6 +53,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     start = None if wanted.init is None else _weights_at(pipe, wanted.init)  # before hours of decoding
     data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
 
+    from mma82cli.training.checkpoint import STATE
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
     from mma82cli.training.loop import Run, fit
     from mma82cli.training.ranks import Ranks, join
@@ -71,6 +72,8 @@ def train(pipe, wanted: Wanted, asked) -> None:
     if start is not None:
         _start_from(pipe, start, model, settings.model, asked.labels)
     folder.mkdir(parents=True, exist_ok=True)
+    if not wanted.resume and (folder / STATE).exists():
+        pipe.note(f"the run in {folder} is begun anew (--resume goes on with it)")
     pipe.note(f"{data.words()}; {where.type}, {precision}")
     if not data.splits["val"]:
         pipe.note("no val records: the best epoch is the last")
@@ -197,8 +200,11 @@ def _check_resumed(folder, about: dict) -> dict:
         if ran.get(key) != value:
             raise DataError(f"{folder}: the run to resume has {key} = {show(ran.get(key))}; found {show(value)} now")
     for key in sorted(about.keys() - {"taxonomy", "recipe", "version", "joints"}):
-        if was.get(key, about[key]) != about[key]:
-            raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")
+        if was.get(key, about[key]) == about[key]:
+            continue
+        if key == "digest":
+            raise DataError(f"{folder}: the run to resume learns from other records, though as many; expected those again")
+        raise DataError(f"{folder}: the run to resume has {key} {show(was.get(key))}; found {show(about[key])} now")
     return was
 
 

@@ -196,7 +196,15 @@ def test_resume_with_another_recipe_taxonomy_or_data_is_refused(run, trained, ta
         result = train(run, taxonomy, folder, "--resume", *more.split())
         assert result.code == 1 and said in result.err and result.err.count("\n") == 1
     assert "has clips" in train(run, taxonomy, folder, "--resume", stdin=skeletons(9, "train")).err
+    relabelled = change(skeletons(), 0, label=LABELS[1])
+    assert "learns from other records, though as many" in train(run, taxonomy, folder, "--resume", stdin=relabelled).err
     assert before == {name: (folder / name).read_bytes() for name in os.listdir(folder)}
+
+
+def test_a_run_begun_anew_is_told_of(run, taxonomy, tmp_path):
+    first, again = (train(run, taxonomy, tmp_path, "--set", "epochs=1") for _ in range(2))
+    said = f"mma82 train-rec: the run in {tmp_path} is begun anew (--resume goes on with it)\n"
+    assert first.code == again.code == 0 and said not in first.err and said in again.err
 
 
 def test_init_takes_weights_and_starts_the_head_anew_for_other_labels(run, trained, tmp_path):

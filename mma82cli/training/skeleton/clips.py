@@ -100,6 +100,14 @@ class ClipStore:
         whole |= {name: np.asarray(self.each[name], np.float32) for name in ("origins", "parts")}
         return {"joints": self.rows[: self.used], **whole}
 
+    def digest(self) -> str:
+        """A hash of the clips' labels, lengths, sizes and places: of all but each joint, so that a mapped cache is not read."""
+        found = hashlib.blake2b(digest_size=12)
+        for name, values in self.arrays().items():
+            if name != "joints":
+                found.update(values.tobytes())
+        return found.hexdigest()
+
 
 class Clips:
     """Clips one after the other on a device, still packed: `joints` int16 (rows, V, 3), where row 0 stands for whatever is

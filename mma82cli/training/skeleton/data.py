@@ -65,8 +65,9 @@ class SkeletonData(Data[SkeletonRecipe]):
             raise DataError("no train records with joints in the input; expected some with \"split\":\"train\"")
 
     def about(self) -> dict:
-        """Counts, and the layout by name and whole."""
-        return {"layout": self.layout.name, "joints": self.layout.to_json(), **super().about()}
+        """Counts, a hash of the clips, and the layout by name and whole."""
+        digest = {split: kept.digest() for split, kept in self.splits.items()}
+        return {"layout": self.layout.name, "joints": self.layout.to_json(), **super().about(), "digest": digest}
 
     def words(self) -> str:
         """Counts, and the layout."""
