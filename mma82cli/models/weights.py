@@ -20,11 +20,6 @@ from mma82cli.models.header import METADATA
 from mma82cli.records import DataError, WrongUsage
 
 DERIVED = ("num_batches_tracked", "pos_embed")
-BESIDE = (  # what peers keep beside their weights: figures of an epoch, options, a log. None of it is read here
-    "numpy.core.multiarray.scalar", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct", "numpy.dtype", "numpy.ndarray", "argparse.Namespace",
-    "mmengine.logging.history_buffer.HistoryBuffer",
-)  # fmt: skip
 SHOWN = 3  # keys named for each kind of misfit
 
 
@@ -71,19 +66,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise DataError(f"{path}: not a sound safetensors file ({_line(error)})") from None
 
 
-class _Nothing:
-    """Stands for whatever is in `BESIDE`."""
-
-    def __init__(self, *_):
-        pass
-
-    def __setstate__(self, _):
-        pass
-
-
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([(_Nothing, name) for name in BESIDE]):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file that is refused is told of once
             data = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
