@@ -164,7 +164,11 @@ class Output:
             sink = _Sink(path or 1, self.name)
         else:
             replacing = Replacing(path)
-            sink = _Sink(replacing.temporary, path, "xb")
+            try:
+                sink = _Sink(replacing.temporary, path, "xb")
+            except BaseException:
+                replacing.forget()
+                raise
             self._replacing = replacing
         self._file = io.BufferedWriter(sink, BUFFER)
         self.write = self._file.write

@@ -10,11 +10,14 @@ import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor
 
 from mma82cli.records import DataError
+
+WAIT = timedelta(hours=12)  # for each other: the first process validates alone; one that has died is torchrun's to notice
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def _everyone_there() -> Iterator[None]:
 
 def join(rank: int, world: int, device: torch.device) -> Ranks:
     """Meets the other processes at the address that torchrun has put into the environment."""
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, timeout=WAIT)
     atexit.register(torch.distributed.destroy_process_group)  # its threads must end before the interpreter does
     return Ranks(rank, world)

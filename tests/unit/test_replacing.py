@@ -179,3 +179,9 @@ def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path):
         checkpoint.replace(tmp_path / name, b"new")
         assert os.listdir(tmp_path) == [name]
         (tmp_path / name).unlink()
+
+
+def test_what_can_not_be_begun_is_not_remembered(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Output(f"{tmp_path}/absent/file")
+    assert not [name for name in replacing._unfinished if str(tmp_path) in name]
