@@ -15,8 +15,9 @@ from mma82cli.cli import FAULT
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-# a shell's background job ignores Ctrl-C, and so would the commands that its tests interrupt
+# a shell's background job ignores Ctrl-C, one of nohup the terminal's end, and so would the commands that are sent them here
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Result:
