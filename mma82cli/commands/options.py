@@ -146,9 +146,8 @@ def run_in(pipe, function, options: dict) -> int:
     except BaseException:
         _abandon(pipe)
         raise
-    if pipe.muted:  # torchrun ends all when one process fails, and the one that writes may not have finished
-        return status or 0
-    return status or (1 if pipe.skipped else 0)
+    # a silent process leaves with 0: torchrun ends all when one fails, and the one that writes may not have finished
+    return status or int(bool(pipe.skipped) and not pipe.muted)
 
 
 def quiet_decoders() -> None:
