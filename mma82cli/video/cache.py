@@ -25,7 +25,7 @@ import numpy as np
 
 from mma82cli.records import DataError
 from mma82cli.replacing import Replacing
-from mma82cli.video.clips import Clip, Frames
+from mma82cli.video.clips import Clip, Frames, counted
 
 MAGIC = b"mma82jpg"
 # colour at full resolution: what is left of a hand where what stands still is taken away is a few pixels
@@ -96,6 +96,10 @@ class Cache:
         return len(self.stamps(clip))
 
     recount = count  # packs give what they promise
+
+    def end(self, clip: Clip) -> float:
+        """See `Frames.end`."""
+        return counted(clip, self.stamps(clip)).end
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""

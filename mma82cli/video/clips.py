@@ -24,6 +24,23 @@ class Clip(NamedTuple):
         return self.path if self.end is None else f"{self.path} from {self.start:g} to {self.end:g} s"
 
 
+class Counted(NamedTuple):
+    """How many frames a clip has, and when the last of them is over, in seconds of the file."""
+
+    frames: int
+    end: float
+
+
+def step_of(times: Sequence[float] | np.ndarray) -> float:
+    """Seconds from one of the `times` (N,) to the next, as a rule."""
+    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+
+
+def counted(clip: Clip, times: Sequence[float] | np.ndarray) -> Counted:
+    """What `times` (N,), seconds of the file, say of the clip. Raises DataError where there are none."""
+    return Counted(_some(clip, len(times)), float(times[-1]) + step_of(times))
+
+
 class Source(Protocol):
     """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`. `kind` says which."""
 
@@ -37,6 +54,9 @@ class Source(Protocol):
 
     def recount(self, clip: Clip) -> int:
         """See `Frames.recount`."""
+
+    def end(self, clip: Clip) -> float:
+        """See `Frames.end`."""
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """See `Frames.stamps`."""
@@ -77,8 +97,8 @@ class Frames:
     def __init__(self, side: int):
         self.side = side
         self._readers = Readers()
-        self._counts: dict[Clip, int] = {}  # a clip is counted when it is met first, which may be decoding it to its end
-        self._recounts: dict[Clip, int] = {}
+        self._counts: dict[Clip, Counted] = {}  # a clip is counted when it is met first, which may be decoding it to its end
+        self._recounts: dict[Clip, Counted] = {}
 
     def check(self, clip: Clip) -> None:
         """Raises DataError where `count` would, without decoding more than the first frame."""
@@ -87,21 +107,25 @@ class Frames:
     def count(self, clip: Clip) -> int:
         """How many frames the clip has. Raises DataError where that is none, or the file can't be read."""
         if clip not in self._counts:
-            self._counts[clip] = _some(clip, len(self._readers.open(clip.path).times(clip.start, clip.end)))
-        return self._counts[clip]
+            self._counts[clip] = counted(clip, self._readers.open(clip.path).times(clip.start, clip.end))
+        return self._counts[clip].frames
 
     def recount(self, clip: Clip) -> int:
         """How many frames can be decoded of a clip of which `pick` gave fewer than it was asked for. Raises DataError.
 
         `count` stays what it was: what is drawn of a clip must not depend on what was drawn before."""
         if clip not in self._recounts:
-            self._recounts[clip] = _some(clip, len(Video(clip.path).times(clip.start, clip.end)))
-        return self._recounts[clip]
+            self._recounts[clip] = counted(clip, Video(clip.path).times(clip.start, clip.end))
+        return self._recounts[clip].frames
+
+    def end(self, clip: Clip) -> float:
+        """Seconds of the file: when the last frame is over that was counted of the clip (last, where it was recounted)."""
+        return self._recounts.get(clip, self._counts[clip]).end
 
     def stamps(self, clip: Clip) -> np.ndarray:
         """(frames,) float64 seconds of the file: when each frame is. Raises DataError as `count` does."""
         times = self._readers.open(clip.path).times(clip.start, clip.end)
-        self._counts[clip] = _some(clip, len(times))
+        self._counts[clip] = counted(clip, times)
         return np.array(times)
 
     def stream(self, clip: Clip, every: int = 1) -> Iterator[tuple[float, np.ndarray]]:

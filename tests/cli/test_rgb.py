@@ -160,6 +160,16 @@ def test_videos_that_cannot_be_read_are_named(run, films, trained, tmp_path):
     assert skipped.code == 1 and len(skipped.records) == len(records) - 1
 
 
+def test_a_video_that_breaks_off_is_told_of(run, films, trained, tmp_path):
+    write_video(films[0] / "short.mp4", "left", 30)
+    short = {"video": "short.mp4", "duration": 6.0, "warnings": ["dark"]}
+    records = [short, {**short, "duration": 3.2}, {"video": "short.mp4"}, {"video": "short.mp4", "start": 1, "end": 9}]
+    said = [["dark", "truncated: 3 s of 6 s can be decoded"], ["dark"], None, ["truncated: 2 s of 8 s can be decoded"]]
+    for more in ([], ["--cache", tmp_path / "cache"]):
+        found = call(run, films, "infer", trained[0], *more, stdin=records)
+        assert found.code == 0 and [record.get("warnings") for record in found.records] == said, found.err
+
+
 def test_gates_need_two_clips(run, films, tmp_path):
     one = train(run, films, tmp_path / "r", stdin=films[1][:1])
     assert one.code == 1 and "expected at least 2: the gates' batch norm compares clips" in one.err

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mma82cli.detections import Columns
-from mma82cli.records import MISSING, DataError, is_number, number, record_id, wrong
+from mma82cli.records import MISSING, DataError, number, record_id, wrong
 from mma82cli.taxonomy import Taxonomy
-from mma82cli.training.rgb.data import clip_of
-from mma82cli.video import Clip, Source
-
-NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
+from mma82cli.training.rgb.data import NEAR, clip_of, length_of
+from mma82cli.video import Clip, Source, step_of
 
 
 @dataclass
@@ -39,11 +37,6 @@ class Film:
         return step_of(self.times)
 
 
-def step_of(times: np.ndarray) -> float:
-    """Seconds from one of the `times` (N,) to the next, as a rule."""
-    return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-
-
 def fit(segments: np.ndarray, duration: float) -> None:
     """Cuts segments (N, 2), in place, to `duration` seconds. Raises DataError where that is more than a slip."""
     late = np.flatnonzero(segments[:, 1] > duration + NEAR).tolist()
@@ -58,8 +51,7 @@ def fit(segments: np.ndarray, duration: float) -> None:
 def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
     """The film of a record; with a taxonomy its `segments` too. Raises DataError where something is wrong."""
     film = Film(record_id(record), clip_of(record, root))
-    length = record.get("duration") if film.clip.end is None else film.clip.end - film.clip.start
-    film.length = length if is_number(length) else None
+    film.length = length_of(record, film.clip)
     if taxonomy is None:
         return film
     columns = Columns(scored=False)

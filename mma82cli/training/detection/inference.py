@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mma82cli.records import DataError
-from mma82cli.training.detection.films import NEAR, Film, film_of
+from mma82cli.training.detection.films import Film, film_of
 from mma82cli.training.detection.predict import Detector, Found
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.recipe import changed
-from mma82cli.training.rgb.data import source_of
+from mma82cli.training.rgb.data import short, source_of
 from mma82cli.training.task import Asked, Inference
 
 
@@ -28,7 +28,7 @@ class DetectionInference(Inference[AdaTADRecipe]):
         """{"predictions": …} a video, with a warning where it breaks off before its end, or what is wrong with it."""
         answers = self.detect([film.clip for film in items])
         return [
-            answer if isinstance(answer, DataError) else {"predictions": self._listed(answer)} | short(film, answer.end)
+            answer if isinstance(answer, DataError) else {"predictions": self._listed(answer)} | short(film.length, answer.end)
             for film, answer in zip(items, answers, strict=True)
         ]
 
@@ -38,10 +38,3 @@ class DetectionInference(Inference[AdaTADRecipe]):
             {"start": start, "end": end, "label": self.asked.labels.names[label], "score": score}
             for (start, end), label, score in zip(*columns, strict=True)
         ]
-
-
-def short(film: Film, end: float) -> dict:
-    """{"warnings": …} where the record promises more than the film that ends at `end` seconds has."""
-    if film.length is None or film.length <= end + NEAR:
-        return {}
-    return {"warnings": [f"truncated: {end:.6g} s of {film.length:.6g} s can be decoded"]}

@@ -16,12 +16,11 @@ from mma82cli.detection.proposals import Proposals
 from mma82cli.models.adatad import AdaTAD, level_masks
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import cut
-from mma82cli.training.detection.films import step_of
 from mma82cli.training.detection.packing import pack
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import middle
 from mma82cli.training.device import autocast
-from mma82cli.video import Clip, Source
+from mma82cli.video import Clip, Source, step_of
 
 AT_ONCE = 8  # windows a forward pass of a GPU; a CPU's cores take one each
 
