@@ -113,6 +113,13 @@ def optional_span(record: dict) -> tuple[float, float | None]:
     return span(record)
 
 
+def length_of(record: dict) -> float | None:
+    """Seconds that a record's clip lasts, by its span or else its `duration`; None where it has neither."""
+    start, end = optional_span(record)
+    length = record.get("duration") if end is None else end - start
+    return length if is_number(length) else None
+
+
 def record_id(record: dict, labels=None) -> str:
     """`id`, or else `VIDEO`, or `VIDEO#START-END#LABELID` for a segment (seconds with 3 decimals).
 

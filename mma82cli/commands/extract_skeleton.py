@@ -34,7 +34,7 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="cuda needs onnxr
 
 @command(
     example="mma82 extract-skeleton --root videos --backend mediapipe clips.jsonl > skeletons.jsonl",
-    takes="id video start end box",
+    takes="id video start end duration box",
     adds="layout keypoints fps width height num_frames times model warnings",
 )
 def run(
@@ -154,7 +154,7 @@ def _asked(pipe, root, part, kept, passed):
 
 def _clip(record: dict, root: str):
     from mma82cli.pose.task import Clip
-    from mma82cli.records import is_number, optional_span, video_path, wrong
+    from mma82cli.records import is_number, length_of, optional_span, video_path, wrong
 
     path = video_path(record, root)
     start, end = optional_span(record)
@@ -164,7 +164,7 @@ def _clip(record: dict, root: str):
         if not good or box[2] <= box[0] or box[3] <= box[1]:
             raise wrong("box", box, "[x1,y1,x2,y2] in pixels with x1 < x2 and y1 < y2")
         box = tuple(map(float, box))
-    return Clip(path, start, end, box)
+    return Clip(path, start, end, box, length_of(record))
 
 
 def _enriched(record: dict, fields: dict) -> dict:

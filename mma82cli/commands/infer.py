@@ -164,10 +164,11 @@ class _Stream:
         from mma82cli.records import warnings_of
 
         record = {key: value for key, value in record.items() if key not in self.stale}
-        if "warnings" in answer:
-            answer["warnings"] = [*warnings_of(record), *answer["warnings"]]
+        said = answer.pop("warnings", ())
         if self.topk and "scores" in answer:
             scores = answer.pop("scores")
             best = (-scores).argsort(kind="stable")[: self.topk].tolist()
             answer["topk"] = [[self.labels.names[i], float(str(scores[i]))] for i in best]
+        if said:
+            answer["warnings"] = [*warnings_of(record), *said]
         return {**record, **answer, "taxonomy": self.labels.name}

@@ -23,9 +23,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Clip:
-    """What to extract: a file, its span in seconds (`end` None: to the last frame), the person's box where it is known."""
+    """What to extract: a file, its span in seconds (`end` None: to the last frame), the person's box where it is known, and how
+    many seconds it lasts by its record, where that says so."""
 
     path: str
     start: float = 0.0
     end: float | None = None
     box: tuple[float, float, float, float] | None = None
+    length: float | None = None

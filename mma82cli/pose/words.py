@@ -8,6 +8,7 @@ import numpy as np
 
 from mma82cli.pose.task import Clip
 from mma82cli.records import DataError
+from mma82cli.video.clips import short
 
 if TYPE_CHECKING:
     from mma82cli.video.opening import AnyVideo
@@ -39,15 +40,18 @@ def empty(clip: Clip, video: AnyVideo) -> str:
 
 
 def tail(clip: Clip, video: AnyVideo, times: np.ndarray) -> list[str]:
-    """What is missing at the end: `truncated: got/expected` frames."""
-    if not video.ended or not video.duration:
+    """What is missing at the end, by the file's header where it counts frames, else by the record: `truncated: …`."""
+    if not video.ended or not video.fps:
         return []
-    end = min(video.duration, clip.end or video.duration)
+    duration = max(video.expected / video.fps, float(times[-1]) + 1 / video.fps)
+    end = min(duration, clip.end or duration)
     expected = video.expected if clip.end is None else round((end - clip.start) * video.fps)
     if len(times) < expected - 1 and times[-1] + 1.5 / video.fps < end:
         return [f"truncated: {len(times)}/{expected} frames can be decoded"]
-    if clip.end is not None and clip.end > video.duration + 1.5 / video.fps:
-        return [f"the clip ends at {clip.end:g} s, its video at {video.duration:g} s"]
+    if clip.end is None:
+        return short(clip.length, duration)
+    if clip.end > duration + 1.5 / video.fps:
+        return [f"the clip ends at {clip.end:g} s, its video at {duration:g} s"]
     return []
 
 

@@ -61,4 +61,4 @@ def _mean(answers: tuple[dict | DataError, ...]) -> dict | DataError:
         sound.append(answer)
     said = list(dict.fromkeys(word for answer in sound for word in answer.get("warnings", ())))
     mean = sum(answer["scores"] for answer in sound) / len(sound)
-    return {"scores": mean, **({"warnings": said} if said else {})}
+    return {"scores": mean, "warnings": said}

@@ -170,8 +170,8 @@ class Inference(Generic[RecipeT]):
         raise NotImplementedError
 
     def __call__(self, items: list) -> Sequence[dict | DataError]:
-        """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list). In
-        place of a dict there may be the DataError of an item that turns out bad."""
+        """The fields to add to each item's record: `scores` (an array), or `predictions`; perhaps `warnings` (a list, which may
+        be empty). In place of a dict there may be the DataError of an item that turns out bad."""
         raise NotImplementedError
 
 

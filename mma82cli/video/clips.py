@@ -12,6 +12,8 @@ from mma82cli.records import DataError
 from mma82cli.video.opening import Readers
 from mma82cli.video.reader import Video
 
+NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
+
 
 class Clip(NamedTuple):
     """The frames of the file `path` from `start` to before `end` (seconds; None: to its end)."""
@@ -39,6 +41,13 @@ def step_of(times: Sequence[float] | np.ndarray) -> float:
 def counted(clip: Clip, times: Sequence[float] | np.ndarray) -> Counted:
     """What `times` (N,), seconds of the file, say of the clip. Raises DataError where there are none."""
     return Counted(_some(clip, len(times)), float(times[-1]) + step_of(times))
+
+
+def short(length: float | None, end: float) -> list[str]:
+    """The warning, if any, of a clip of `length` seconds (None: unknown) that can be decoded up to its second `end` only."""
+    if length is None or length <= end + NEAR:
+        return []
+    return [f"truncated: {end:.6g} s of {length:.6g} s can be decoded"]
 
 
 class Source(Protocol):

@@ -9,12 +9,13 @@ turned or deep pictures or those of odd size, whose colours the two interpolate 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
 
-from mma82cli.video.reader import Video, micro
+from mma82cli.video.reader import HEAD, Video, cut_off, micro
 
 PLAIN = ("yuv420p", "yuvj420p")  # 8 bits, converted to BGR alike by both libraries
 SKIPPING = ("h264", "hevc")
@@ -45,14 +46,10 @@ class PacketVideo:
             raise Unsuited("turned, of other colours, or of odd size")
         rate = float(self._stream.average_rate or 0)
         self.fps = round(rate, 6) if math.isfinite(rate) else 0.0
-        told = self._stream.frames or round((self._container.duration or 0) / av.time_base * self.fps)
-        self.expected, self.ended = max(len(self._stamps), told), False
+        self.expected, self.ended = max(len(self._stamps), self._told()), False
+        step = 1 / self.fps if self.fps else 0.0
+        self.duration = max(self.expected * step, self._seconds(self._stamps[-1]) + step)
         self.height, self.width = frame.height, frame.width
-
-    @property
-    def duration(self) -> float:
-        """Seconds, as the rate and the number of frames have it."""
-        return self.expected / self.fps if self.fps else 0.0
 
     def close(self) -> None:
         """Lets the file go."""
@@ -107,6 +104,12 @@ class PacketVideo:
         self._origin = self._stream.start_time or 0
         if not INDEXED.intersection(self._container.format.name.split(",")):
             raise Unsuited(self._container.format.name)
+
+    def _told(self) -> int:
+        """Frames by the header; 0 where it holds no count and the file is whole."""
+        with open(self.path, "rb") as file:
+            torn = cut_off(file.read(HEAD), os.path.getsize(self.path))
+        return self._stream.frames or (round((self._container.duration or 0) / av.time_base * self.fps) if torn else 0)
 
     def _read_stamps(self) -> np.ndarray:
         """Presentation times of all frames, in the stream's units, ascending."""

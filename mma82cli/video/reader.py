@@ -2,7 +2,7 @@
 
 Exactness comes before speed: the frames of a clip are those whose own time stamp lies in [start, end), whatever the
 rate, and a jump is trusted only where the frame it lands on says that nothing wanted was passed. OpenCV's frame count
-is a guess from the header (it is wrong in mkv and in damaged files), so nothing here relies on it but warnings.
+comes from the header (most containers only guess it, and damaged files have fewer), so nothing relies on it but warnings.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from mma82cli.records import DataError
 
 NEAR = 4.0  # seconds: a clip that begins this much later is reached by decoding on, not by a jump
 LEAD = 1.0  # seconds: a jump lands this much before the clip, so that frames decoded right after it are not used
+HEAD = 4096  # bytes that tell a container
+_MATROSKA, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _INDEXED = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # mp4 and mov begin with one of these at byte 4
 
 
@@ -27,7 +29,8 @@ def micro(seconds: float) -> float:
 
 
 class Video:
-    """One file. `fps`, `width`, `height` (rotation applied), `expected` (frames by its header, 0: unknown).
+    """One file. `fps`, `width`, `height` (rotation applied), `duration` (seconds by its header, 0: unknown; longer than the
+    pictures where the sound is), `expected` (frames by its header, 0: it holds no count).
 
     Raises DataError where the file is missing, is no video, or where not one frame of it can be decoded.
     """
@@ -42,27 +45,24 @@ class Video:
             raise DataError(f"{path}: {'Is a directory' if os.path.isdir(path) else reason}")
         try:
             with open(path, "rb") as file:
-                head = file.read(12)
+                head = file.read(HEAD)
         except OSError as error:
             raise DataError(f"{path}: {error.strerror}") from None
         self._stamped = head[:4] != b"RIFF"  # AVI holds no time stamps: a frame's time is its number by the rate
-        self._jumps = head[4:8] in _INDEXED or head[:4] == b"\x1a\x45\xdf\xa3"
+        self._jumps = head[4:8] in _INDEXED or head[:4] == _MATROSKA
         self._open()
         get = self._capture.get
         fps, count = get(cv2.CAP_PROP_FPS), get(cv2.CAP_PROP_FRAME_COUNT)
         self.fps = round(fps, 6) if math.isfinite(fps) and fps > 0 else 0.0
-        self.expected = int(count) if math.isfinite(count) and 0 < count < 1e12 else 0
+        count = int(count) if math.isfinite(count) and 0 < count < 1e12 else 0
+        self.duration = count / self.fps if self.fps else 0.0
         codec = int(get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         ok, frame = self._capture.retrieve() if self._grab() else (False, None)
         if not ok:
             name = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
             raise DataError(f"{path}: not one frame can be decoded (codec '{name}'); expected a video that OpenCV decodes")
         self.height, self.width = frame.shape[:2]
-
-    @property
-    def duration(self) -> float:
-        """Seconds by the header; 0 where it does not say."""
-        return self.expected / self.fps if self.fps else 0.0
+        self.expected = count if _counts(head) or cut_off(head, os.path.getsize(path)) else 0
 
     def close(self) -> None:
         """Lets the file go."""
@@ -183,3 +183,29 @@ class Video:
                 return True
         self._restart()
         return False
+
+
+def _counts(head: bytes) -> bool:
+    """Whether a header holds the number of frames: mp4's and mov's, but for fragments, and AVI's. Others hold at most the
+    length of pictures and sound together."""
+    return head[:4] == b"RIFF" or (head[4:8] in _INDEXED and b"mvex" not in head)
+
+
+def cut_off(head: bytes, size: int) -> bool:
+    """Whether a Matroska file of `size` bytes, which begins with `head`, is shorter than it says: it says then, too, how long
+    it was."""
+    if head[:4] != _MATROSKA:
+        return False
+    length, at = _number(head, 4)
+    at += length
+    if head[at : at + 4] != _SEGMENT:
+        return False
+    length, start = _number(head, at + 4)
+    unknown = length == (1 << 7 * (start - at - 4)) - 1  # of a film that was written as it came
+    return start + length > size and not unknown
+
+
+def _number(head: bytes, at: int) -> tuple[int, int]:
+    """The number of Matroska's at `at`, and where it ends: the first byte's leading zeros say how many bytes it has."""
+    width = 9 - int.from_bytes(head[at : at + 1], "big").bit_length()
+    return int.from_bytes(head[at : at + width], "big") & ((1 << 7 * width) - 1), at + width

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import struct
 
 import numpy as np
 import pytest
-from conftest import ROOT, as_lines
+from conftest import ROOT, as_lines, write_film
 
 from mma82cli.video.opening import has_pyav
 
@@ -158,6 +159,30 @@ def test_edge_files_give_what_the_manifest_says(run, shared, jsonl):
         assert sum(entry["file"] in line for line in done.err.splitlines()) <= 1
     assert has_pyav() or "AV01" in done.err
     assert len(done.err.splitlines()) <= len(files)
+
+
+def test_a_header_that_guesses_is_not_believed(run, tmp_path):
+    """A Matroska file says how long sound and pictures last together, and how many bytes it has."""
+    write_film(tmp_path / "film.mkv", np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), np.uint8))
+    film = (tmp_path / "film.mkv").read_bytes()
+    place = film.index(b"\x44\x89\x88") + 3  # its Duration, a double
+    film = film[:place] + struct.pack(">d", 2 * struct.unpack(">d", film[place : place + 8])[0]) + film[place + 8 :]
+    place = film.index(b"\x18\x53\x80\x67") + 4  # its one segment's size, 8 bytes
+    live = film[:place] + b"\x01" + 7 * b"\xff" + film[place + 8 :]
+    for name, content in (("loud", film), ("live", live)):
+        (tmp_path / f"{name}.mkv").write_bytes(content)
+        (tmp_path / f"{name}-torn.mkv").write_bytes(content[: len(content) // 2])
+    stdin = [{"video": f"{name}.mkv", **more} for name, more in [
+        ("loud", {}), ("loud", {"duration": 3.2}), ("loud", {"duration": 6}), ("loud", {"start": 1, "end": 4.5}),
+        ("loud-torn", {}), ("live", {}), ("live-torn", {}), ("live-torn", {"duration": 3}),
+    ]]  # fmt: skip
+    found = run("extract-skeleton", "--model", "dots", "--root", tmp_path, "--jobs", 1, stdin=stdin).records
+    part = found[4]["num_frames"]
+    assert [r["num_frames"] for r in found] == [30, 30, 30, 20, part, 30, part, part] and 0 < part < 29
+    assert [[w for w in r.get("warnings", []) if not w.startswith("no person")] for r in found] == [
+        [], [], ["truncated: 3 s of 6 s can be decoded"], ["the clip ends at 4.5 s, its video at 3 s"],
+        [f"truncated: {part}/60 frames can be decoded"], [], [], [f"truncated: {part / 10:g} s of 3 s can be decoded"],
+    ]  # fmt: skip
 
 
 def test_times_are_given_where_the_rate_varies(run, shared):

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mma82cli.detections import Columns
-from mma82cli.records import MISSING, DataError, number, record_id, wrong
+from mma82cli.records import MISSING, DataError, length_of, number, record_id, wrong
 from mma82cli.taxonomy import Taxonomy
-from mma82cli.training.rgb.data import NEAR, clip_of, length_of
-from mma82cli.video import Clip, Source, step_of
+from mma82cli.training.rgb.data import clip_of
+from mma82cli.video import Clip, Source
+from mma82cli.video.clips import NEAR, step_of
 
 
 @dataclass
@@ -51,7 +52,7 @@ def fit(segments: np.ndarray, duration: float) -> None:
 def film_of(record: dict, root: str, taxonomy: Taxonomy | None = None) -> Film:
     """The film of a record; with a taxonomy its `segments` too. Raises DataError where something is wrong."""
     film = Film(record_id(record), clip_of(record, root))
-    film.length = length_of(record, film.clip)
+    film.length = length_of(record)
     if taxonomy is None:
         return film
     columns = Columns(scored=False)

@@ -7,8 +7,9 @@ from mma82cli.training.detection.films import Film, film_of
 from mma82cli.training.detection.predict import Detector, Found
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.recipe import changed
-from mma82cli.training.rgb.data import short, source_of
+from mma82cli.training.rgb.data import source_of
 from mma82cli.training.task import Asked, Inference
+from mma82cli.video.clips import short
 
 
 class DetectionInference(Inference[AdaTADRecipe]):
@@ -28,13 +29,14 @@ class DetectionInference(Inference[AdaTADRecipe]):
         """{"predictions": …} a video, with a warning where it breaks off before its end, or what is wrong with it."""
         answers = self.detect([film.clip for film in items])
         return [
-            answer if isinstance(answer, DataError) else {"predictions": self._listed(answer)} | short(film.length, answer.end)
+            answer if isinstance(answer, DataError) else self._fields(film, answer)
             for film, answer in zip(items, answers, strict=True)
         ]
 
-    def _listed(self, found: Found) -> list[dict]:
+    def _fields(self, film: Film, found: Found) -> dict:
         columns = (found.segments.tolist(), found.labels.tolist(), found.scores.tolist())
-        return [
+        listed = [
             {"start": start, "end": end, "label": self.asked.labels.names[label], "score": score}
             for (start, end), label, score in zip(*columns, strict=True)
         ]
+        return {"predictions": listed, "warnings": short(film.length, found.end)}

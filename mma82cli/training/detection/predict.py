@@ -20,7 +20,8 @@ from mma82cli.training.detection.packing import pack
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import middle
 from mma82cli.training.device import autocast
-from mma82cli.video import Clip, Source, step_of
+from mma82cli.video import Clip, Source
+from mma82cli.video.clips import step_of
 
 AT_ONCE = 8  # windows a forward pass of a GPU; a CPU's cores take one each
 

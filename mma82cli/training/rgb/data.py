@@ -9,13 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from mma82cli.crew import cores
-from mma82cli.records import DataError, is_number, optional_span, video_path, wrong
+from mma82cli.records import DataError, optional_span, video_path, wrong
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Data
 from mma82cli.video import Clip, Frames, Source
 from mma82cli.video.cache import Cache, NoRoom
 
-NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
 TRIED = 8  # packs that are made to tell the size of all
 
 
@@ -33,19 +32,6 @@ def clip_of(record: dict, root: str) -> Clip:
         found = f"{path} is no regular file" if os.path.exists(path) else f"there is no {path}"
         raise wrong("video", record["video"], f"a file; {found} (--root)")
     return Clip(path, *optional_span(record))
-
-
-def length_of(record: dict, clip: Clip) -> float | None:
-    """Seconds that the record's clip lasts, by its bounds or else its `duration`; None where it has neither."""
-    length = record.get("duration") if clip.end is None else clip.end - clip.start
-    return length if is_number(length) else None
-
-
-def short(length: float | None, end: float) -> dict:
-    """{"warnings": …} where a clip of `length` seconds can be decoded up to its second `end` only."""
-    if length is None or length <= end + NEAR:
-        return {}
-    return {"warnings": [f"truncated: {end:.6g} s of {length:.6g} s can be decoded"]}
 
 
 def source_of(asked: Asked, side: int) -> Source:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from mma82cli.records import DataError
-from mma82cli.training.rgb.data import clip_of, length_of, short, source_of
+from mma82cli.records import DataError, length_of
+from mma82cli.training.rgb.data import clip_of, source_of
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Asked, Inference
 from mma82cli.video import Clip
+from mma82cli.video.clips import short
 
 
 class RgbInference(Inference[GcTsmRecipe]):
@@ -19,14 +20,13 @@ class RgbInference(Inference[GcTsmRecipe]):
 
     def check(self, record: dict) -> tuple[Clip, float | None]:
         """The record's clip, and how many seconds it should last; its frames are decoded later."""
-        clip = clip_of(record, self.asked.root)
-        return clip, length_of(record, clip)
+        return clip_of(record, self.asked.root), length_of(record)
 
     def __call__(self, items: list[tuple[Clip, float | None]]) -> list[dict | DataError]:
         """{"scores": float32 (classes,)} a clip, with a warning where it breaks off before its end, or what is wrong with it."""
         answers = self.predict([clip for clip, _ in items])
         return [
-            answer if isinstance(answer, DataError) else {"scores": answer} | short(length, self._end(clip))
+            answer if isinstance(answer, DataError) else {"scores": answer, "warnings": short(length, self._end(clip))}
             for (clip, length), answer in zip(items, answers, strict=True)
         ]
 
