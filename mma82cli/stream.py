@@ -239,6 +239,7 @@ class Pipe:
         self.command, self.files, self.quiet, self.on_error = command, files, quiet, on_error
         self.bar = progress and not quiet and sys.stderr is not None and sys.stderr.isatty()
         self.out = Output(output)
+        self.given: list[str] = []  # the options and arguments that were called with another value than their default
         self.skipped = 0
         self.muted = False
         self.apart = False  # each of several processes has its own share from here on: its errors are known to it alone

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from mma82cli.commands.checkpoint import Checkpoint, Clips, RecipeName, TaxonomyName, load_checkpoint, with_changes
-from mma82cli.commands.options import Cache, LayoutFile, Root, Split, command, quiet_decoders, torchrun_place
+from mma82cli.commands.options import Cache, LayoutFile, Root, Split, command, only, quiet_decoders, torchrun_place
 from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Sampling = Literal["recipe", "mmaction2", "pyskl"]
@@ -29,8 +29,9 @@ mma82 infer seed-0 --average seed-1 --average seed-2 clips.jsonl > scores.jsonl
 mma82 infer run/ --export model.onnx
 """
 DETAILS = """
---export reads no records: it writes the network for onnxruntime and its kind, any batch to logits, whose softmax is averaged
-over test clips. It reads heatmaps (posec3d), joints as x and y from the middle of the clip's box in halves of its longer side
+--export reads no records and heeds no options but --recipe and --taxonomy: it writes the network for onnxruntime and its kind,
+any batch to logits, whose softmax is averaged over test clips. It reads
+heatmaps (posec3d), joints as x and y from the middle of the clip's box in halves of its longer side
 and a score (stgcn), or RGB frames (gc-tsm and its kind) normalised as for ImageNet, or where the recipe says still = "remove"
 less their mean over the clip and divided by the rms of what is left, which counts as 1 where it is less.
 """
@@ -73,9 +74,9 @@ def run(
     long it is. --raw gives the thousands (proposals) before suppression: `mma82 suppress --topk 0` leaves more of an hour.
 
     --average takes the mean of the probabilities of several checkpoints, such as three seeds of a recipe or a posec3d and
-    an stgcn, which must know the same labels."""
+    an stgcn, which must know the same labels; --recipe and --taxonomy are then of them all."""
     if export:
-        _export(pipe, checkpoint, export, recipe, taxonomy, average)
+        _export(pipe, checkpoint, export, recipe, taxonomy)
         return
     from mma82cli.skeleton.layouts import load_layout
     from mma82cli.training.task import Asked
@@ -103,15 +104,12 @@ def run(
     work.all(split, batch_size or (1 if where.type == "cpu" else 16))
 
 
-def _export(pipe, checkpoint: str, path: str, recipe, taxonomy, average) -> None:
+def _export(pipe, checkpoint: str, path: str, recipe, taxonomy) -> None:
     from dataclasses import asdict
 
     from mma82cli import __version__
-    from mma82cli.records import WrongUsage
 
-    if pipe.files or average:
-        found = f"FILE {pipe.files[0]}" if pipe.files else "--average"
-        raise WrongUsage(f"--export writes one network and reads no records; found {found}")
+    only(pipe, "--export writes one network and reads no records", "CHECKPOINT", "--export", "--recipe", "--taxonomy")
     model, settings, labels, about = load_checkpoint(checkpoint, recipe, taxonomy)
 
     from mma82cli.models.export import export

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, command
-from mma82cli.records import WrongUsage
+from mma82cli.commands.options import Seed, command, only
 
 SPOOL = 1 << 28  # bytes of the stream held in memory; beyond that in a temporary file
 
@@ -93,14 +92,16 @@ def run(
     from mma82cli.protocol.places import known_places, strangers
     from mma82cli.protocol.plan import Plan, parse_ratio
 
+    if apply:
+        only(pipe, "--apply makes no split", "FILE", "--output", "--on-error", "--apply")
+        return _apply(pipe, apply)
+    if check:
+        read = ("FILE", "--output", "--on-error", "--check", "--report", "--ratio", "--group", "--stratify", "--within")
+        only(pipe, "--check makes no split", *read)
     shares = parse_ratio(ratio)
     plan = Plan(protocol, source or [], target or [], shots, runs, seed, within, common_queries, disjoint_subjects)
     plan.check()
     clips = Clips(group, stratify, within)
-    if apply:
-        if check or publish or like or fixed:
-            raise WrongUsage("--apply makes no split; it goes without --check, --publish, --like and --fixed")
-        return _apply(pipe, apply)
     if check:
         splits = [split for _, split in _read(pipe, clips, check=True, counted=bool(report))]
         _check(pipe, clips, splits)

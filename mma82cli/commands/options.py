@@ -81,11 +81,14 @@ def command(example: str, reads: bool = True, details: str = "", takes: str = ""
         def invoke(files=None, output=None, quiet=False, no_progress=False, debug=False, on_error="stop", **own_options):
             from mma82cli.stream import Pipe
 
-            given = {**own_options, "files": files, "output": output}
+            values = {"files": files, "output": output, **own_options}
             for parameter in READS + own + SHARED:
-                _check(parameter, given.get(parameter.name))
+                _check(parameter, values.get(parameter.name))
             pipe = Pipe(call.name, files, output, quiet, not no_progress, _plain(on_error))
-            return run_in(pipe, function, {name: _plain(value) for name, value in own_options.items()})
+            plain = {name: _plain(value) for name, value in own_options.items()}
+            told = values | plain | {"on_error": pipe.on_error}
+            pipe.given = [_name(p) for p in own + extra if told.get(p.name) not in (None, [], p.default)]
+            return run_in(pipe, function, plain)
 
         call: Any = invoke  # a function that carries what help and manual say of it
         call.__doc__ = inspect.getdoc(function) + "\n\n" + details.strip()
@@ -114,15 +117,27 @@ def _for_typer(parameter: inspect.Parameter) -> inspect.Parameter:
     return parameter.replace(annotation=Annotated[kind, info])
 
 
-def _check(parameter: inspect.Parameter, value) -> None:
-    """Raises WrongUsage for what is never meant: nan, and the empty text of a shell's variable that isn't set."""
+def _name(parameter: inspect.Parameter) -> str:
+    """--name of an option; what help calls an argument."""
     info = parameter.annotation.__metadata__[0]
     option = next((word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("--")), None)
-    name = option or info.metavar or parameter.name.upper()
+    return option or info.metavar or parameter.name.upper()
+
+
+def _check(parameter: inspect.Parameter, value) -> None:
+    """Raises WrongUsage for what is never meant: nan, and the empty text of a shell's variable that isn't set."""
+    name, metavar = _name(parameter), parameter.annotation.__metadata__[0].metavar
     if isinstance(value, float) and not math.isfinite(value):
         raise WrongUsage(f"{name} is {value}; expected a finite number")
     if (value == "" and parameter.default != "") or (isinstance(value, list) and "" in value):
-        raise WrongUsage(f"{name} is empty; expected {info.metavar if option and info.metavar else 'a name'}")
+        raise WrongUsage(f"{name} is empty; expected {metavar if metavar and name.startswith('--') else 'a name'}")
+
+
+def only(pipe, why: str, *allowed: str) -> None:
+    """Raises WrongUsage, with the reason `why`, where options or arguments were given that are not among those `allowed`."""
+    found = [name for name in pipe.given if name not in allowed]
+    if found:
+        raise WrongUsage(f"{why}; found {' and '.join(found)}")
 
 
 def _plain(value):

@@ -88,8 +88,12 @@ def test_a_network_elsewhere_gives_the_same(run, tmp_path, kind, words, shapes):
 @pytest.mark.parametrize(
     "more, said",
     [
-        (["clips.jsonl"], "reads no records; found FILE clips.jsonl"),
+        (["clips.jsonl"], "reads no records; found FILE"),
         (["--average", "another"], "reads no records; found --average"),
+        (["--split", "test", "--topk", "3"], "reads no records; found --split and --topk"),
+        (["--clips", "2"], "found --clips"),
+        (["--device", "cpu"], "found --device"),
+        (["-o", "other.jsonl", "--on-error", "skip"], "found --output and --on-error"),
     ],
 )
 def test_an_export_of_one_network_alone(run, tmp_path, more, said):

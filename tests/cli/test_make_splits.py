@@ -230,7 +230,13 @@ def test_a_published_split_is_signed_and_comes_back(run, tmp_path):
     (tmp_path / "split.jsonl").write_text("\n".join([*lines[:4], *lines[5:]]) + "\n")
     changed = run("make-splits", "--apply", tmp_path / "split.jsonl", stdin=rows)
     assert changed.code == 1 and "the file was changed" in changed.err and changed.err.count("\n") == 1
-    assert run("make-splits", "--apply", tmp_path / "split.jsonl", "--check", stdin=rows).code == 2
+    for options, found in [
+        (["--apply", tmp_path / "split.jsonl", "--check"], "--apply makes no split; found --check"),
+        (["--apply", tmp_path / "split.jsonl", "--seed", "1", "--like", "x"], "--apply makes no split; found --like and --seed"),
+        (["--check", "--protocol", "few-shot"], "--check makes no split; found --protocol"),
+    ]:
+        refused = run("make-splits", *options, stdin=rows)
+        assert (refused.code, refused.err) == (2, f"mma82 make-splits: {found}\n")
 
 
 def test_a_published_protocol_holds_support_too(run, tmp_path):
