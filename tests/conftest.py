@@ -111,6 +111,17 @@ def jsonl():
     return read
 
 
+@pytest.fixture(params=["PyAV", "OpenCV"])
+def decoder(request, tmp_path_factory):
+    """The environment in which commands read videos through PyAV, and then one in which OpenCV reads them all."""
+    if request.param == "PyAV":
+        pytest.importorskip("av", reason="needs mma82[fast]")
+        return {}
+    hiding = tmp_path_factory.mktemp("hiding")
+    (hiding / "av.py").write_text("raise ImportError\n")
+    return {"PYTHONPATH": str(hiding)}
+
+
 @pytest.fixture(scope="session")
 def films(tmp_path_factory):
     """A folder with three small videos of 3 s of noise, in which the network sees something, and one where nobody is."""

@@ -36,7 +36,7 @@ repeats and all. f1-mean is the mean of macro- and micro-F1 over both levels.
 independent: percentile interval (of map: laid around the value, above which resamples of rare labels lie).
 --compare aligns two systems by id and adds the other's value, delta, its interval, a paired bootstrap p, and
 McNemar's exact p for top1 (1000 resamples unless --ci says otherwise). --mean-over run gives the mean over runs
-with standard deviation and 95 % t interval; --mean-over file where each FILE is a run.
+with standard deviation and 95 % t interval, n being the clips of all runs together; --mean-over file where each FILE is a run.
 
 Records with `predictions` and `segments` get map: AP a label and tIoU as opentad (drops repeated and empty truth),
 activitynet or mac (0.0001 s in every union) define it, the mean over the labels that have truth, at each tIoU and

@@ -106,7 +106,7 @@ def _details(lines: list[dict]) -> Table:
         title = TITLES[line["metric"]] if "tiou" not in line else f"mAP {_threshold(line['tiou'])}"
         first = [*_named(_group(line).values()), LEVELS[line["level"]], title, percent(line["value"])]
         rows.append([*first, *(_detail(key, line.get(key, "")) for key in used), str(line["n"])])
-    counted = "Instances" if "tiou" in lines[0] else "Clips"
+    counted = ("Instances" if "tiou" in lines[0] else "Clips") + (" of all runs" if "runs" in used else "")
     return Table([*_fields(lines[0]), "Level", "Metric", "Value", *(_DETAILS[key] for key in used), counted], rows)
 
 

@@ -5,7 +5,6 @@ Of the emotion-rich part of the data set these are people who feel something, an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import wrap
@@ -13,7 +12,7 @@ from textwrap import wrap
 import numpy as np
 
 from mma82cli.plots import chosen
-from mma82cli.plots.stills import moments, stills
+from mma82cli.plots.stills import film_of, moments, stills
 from mma82cli.plots.style import GREY, INK, save, style
 from mma82cli.records import DataError, is_number, optional_span, record_id, video_path
 
@@ -58,9 +57,9 @@ def kind(record: dict) -> str:
 
 def example(record: dict, root: str) -> Example:
     """A record with its stills. Raises DataError where it has no video, or the video has no frame."""
-    name, path = record_id(record), video_path(record, root)
-    if not os.path.isfile(path):
-        raise DataError(f"{name}: no file {path}; --root DIR is the folder that 'video' is relative to")
+    name, path = record_id(record), film_of(record, root)
+    if path is None:
+        raise DataError(f"{name}: there is no {video_path(record, root)}; expected the video (--root)")
     start, end = optional_span(record)
     if end is None:
         end = float(record["duration"]) if is_number(record.get("duration")) else _length(path)

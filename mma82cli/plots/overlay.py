@@ -6,7 +6,6 @@ prediction can be judged at a glance.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import repeat
@@ -17,6 +16,7 @@ import numpy as np
 
 from mma82cli.plots import chosen, subtitles
 from mma82cli.plots.captions import CAPTION, TALLEST, captioned
+from mma82cli.plots.stills import film_of
 from mma82cli.plots.style import save, style
 from mma82cli.records import DataError, optional_span
 from mma82cli.skeleton.keypoints import from_record
@@ -61,8 +61,8 @@ class _Clip:
             expected = f"{len(self._layout)}, as {self._layout.name} has (--layout FILE)"
             raise DataError(f"{name}: {self.joints.shape[2]} joints; expected {expected}")
         self._fps = float(record.get("fps") or RATE)
-        path = os.path.join(options.root, record.get("video", ""))
-        self._video = Video(path) if os.path.isfile(path) else None
+        path = film_of(record, options.root)
+        self._video = Video(path) if path else None
         self._size = self._frame_size()
         self._motions = [_motion(person, self._fps) for person in self.joints]
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+
+from mma82cli.records import video_path
+
+
+def film_of(record: dict, root: str) -> str | None:
+    """The path of a record's video, None where it has none, or the file isn't there. Raises DataError for what is no name."""
+    path = video_path(record, root) if record.get("video") else ""
+    return path if os.path.isfile(path) else None
 
 
 def moments(start: float, end: float, count: int) -> np.ndarray:

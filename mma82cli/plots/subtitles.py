@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ import cv2
 import numpy as np
 
 from mma82cli.plots.captions import TALLEST, captioned
+from mma82cli.plots.stills import film_of
 from mma82cli.plots.timeline import Bars, bars, best_of
-from mma82cli.records import DataError, optional_span, record_id
+from mma82cli.records import DataError, optional_span, record_id, video_path
 from mma82cli.video import Video
 from mma82cli.video.writer import LETTERS, RATE, write_frames
 
@@ -24,9 +24,9 @@ def write(record: dict, root: str, folder: str) -> str:
     """Writes `overlay-ID.mp4` from the record's video, `segments` and `predictions`; returns its path. Raises DataError."""
     name = record_id(record)
     truth, found = bars(record, "segments"), bars(record, "predictions")
-    path = os.path.join(root, str(record.get("video", "")))
-    if not os.path.isfile(path):
-        raise DataError(f"{name}: there is no {path}; expected the video (--root)")
+    path = film_of(record, root)
+    if path is None:
+        raise DataError(f"{name}: there is no {video_path(record, root)}; expected the video (--root)")
     video, (start, end) = Video(path), optional_span(record)
     found = best_of(found, truth) if found else None
     parts = [(word, part) for word, part in (("truth", truth), ("found", found)) if part is not None]

@@ -6,7 +6,6 @@ label (tIoU 0.5 or more, the best first, as the mAP has it), vermilion where non
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from mma82cli.metrics.detection import Spans, match
 from mma82cli.plots import chosen
-from mma82cli.plots.stills import stills
+from mma82cli.plots.stills import film_of, stills
 from mma82cli.plots.style import GREEN, GREY, INK, VERMILION, save, style
 from mma82cli.records import DataError, is_number, optional_span, wrong
 
@@ -80,9 +79,9 @@ def figure(record: dict, name: str, truth: Bars, found: Bars, root: str):
     labels = list(dict.fromkeys([*truth.labels, *found.labels]))[:ROWS]
     ends = [*truth.spans[:, 1], *found.spans[:, 1], 1e-3]
     end = float(record["duration"]) if is_number(record.get("duration")) else max(ends)
-    path = os.path.join(root, str(record.get("video", "")))
+    path = film_of(record, root)
     start, _ = optional_span(record)
-    pictures = stills(path, start, start + end, THUMBS, THUMB) if os.path.isfile(path) else []
+    pictures = stills(path, start, start + end, THUMBS, THUMB) if path else []
     tall = 0.34 * max(2, len(labels)) + 0.75
     sheet = Figure(figsize=(8.4, tall + (0.85 if pictures else 0)), layout="constrained")
     rows = sheet.subplots(2 if pictures else 1, 1, squeeze=False, height_ratios=[0.7, tall] if pictures else None)[:, 0]

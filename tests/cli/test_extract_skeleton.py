@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from conftest import ROOT, as_lines, write_film
 
-from mma82cli.video.opening import has_pyav
-
 NEW = ["layout", "keypoints", "fps", "width", "height", "num_frames", "model"]
 
 
@@ -134,14 +132,14 @@ def test_nothing_in_nothing_out(run):
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-def test_edge_files_give_what_the_manifest_says(run, shared, jsonl):
+def test_edge_files_give_what_the_manifest_says(run, shared, jsonl, decoder):
     root = shared / "real" / "video"
     files = [r for r in jsonl(root / "manifest.jsonl") if r["file"].startswith("edge/")]
     av1 = next(r for r in files if "AV1" in r["visible"])
-    if has_pyav():
+    if not decoder:
         av1.update(frames=125, width=640, height=360)
     stdin = [{"video": r["file"]} for r in files]
-    done = run("extract-skeleton", "--on-error", "skip", "--model", "dots", "--root", root, "--jobs", 2, stdin=stdin)
+    done = run("extract-skeleton", "--on-error", "skip", "--model", "dots", "--root", root, "--jobs", 2, stdin=stdin, env=decoder)
     assert done.code == 1
     found = {r["video"]: r for r in done.records}
     assert set(found) == {r["file"] for r in files if r["frames"]}
@@ -157,11 +155,11 @@ def test_edge_files_give_what_the_manifest_says(run, shared, jsonl):
         expected = f"truncated: {entry['frames']}/{entry['header_frames']} frames can be decoded"
         assert cut == ([expected] if entry["frames"] < entry["header_frames"] - 1 else [])
         assert sum(entry["file"] in line for line in done.err.splitlines()) <= 1
-    assert has_pyav() or "AV01" in done.err
+    assert not decoder or "AV01" in done.err
     assert len(done.err.splitlines()) <= len(files)
 
 
-def test_a_header_that_guesses_is_not_believed(run, tmp_path):
+def test_a_header_that_guesses_is_not_believed(run, tmp_path, decoder):
     """A Matroska file says how long sound and pictures last together, and how many bytes it has."""
     write_film(tmp_path / "film.mkv", np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), np.uint8))
     film = (tmp_path / "film.mkv").read_bytes()
@@ -176,7 +174,7 @@ def test_a_header_that_guesses_is_not_believed(run, tmp_path):
         ("loud", {}), ("loud", {"duration": 3.2}), ("loud", {"duration": 6}), ("loud", {"start": 1, "end": 4.5}),
         ("loud-torn", {}), ("live", {}), ("live-torn", {}), ("live-torn", {"duration": 3}),
     ]]  # fmt: skip
-    found = run("extract-skeleton", "--model", "dots", "--root", tmp_path, "--jobs", 1, stdin=stdin).records
+    found = run("extract-skeleton", "--model", "dots", "--root", tmp_path, "--jobs", 1, stdin=stdin, env=decoder).records
     part = found[4]["num_frames"]
     assert [r["num_frames"] for r in found] == [30, 30, 30, 20, part, 30, part, part] and 0 < part < 29
     assert [[w for w in r.get("warnings", []) if not w.startswith("no person")] for r in found] == [

@@ -56,7 +56,7 @@ def waving():
 
 
 def test_overlay_is_a_strip_and_a_video(run, tmp_path, waving):
-    nobody = {**waving, "id": "n", "keypoints": [None] * 20}
+    nobody = {**waving, "id": "n", "keypoints": [None] * 20, "video": None}
     drawn = run("plot", "overlay", "--out", tmp_path, stdin=[waving, nobody])
     assert drawn.code == 0, drawn.err
     names = [Path(x["figure"]).name for x in drawn.records]
@@ -68,6 +68,8 @@ def test_overlay_is_a_strip_and_a_video(run, tmp_path, waving):
     for end in ("svg", "png"):
         assert (tmp_path / f"overlay-a_b_c.{end}").read_bytes() == (tmp_path / "again" / f"overlay-a_b_c.{end}").read_bytes()
     assert again.code == 0
+    unnamed = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "video": 5}])
+    assert (unnamed.code, unnamed.err) == (1, "mma82 plot: field 'video' is 5; expected a string\n")
 
 
 def test_what_moves_is_green_and_has_an_arrow(waving):
@@ -240,7 +242,7 @@ def test_stills_of_an_example_are_the_clips_frames(tmp_path, films):
 
 def test_examples_need_videos(run, tmp_path, films):
     away = run("plot", "examples", "--out", tmp_path, "--root", tmp_path / "x", stdin=films)
-    assert away.code == 1 and "--root DIR" in away.err and films[0]["video"] in away.err
+    assert away.code == 1 and "(--root)" in away.err and films[0]["video"] in away.err
     unknown = run("plot", "examples", "--out", tmp_path, "--root", tmp_path, "--id", "nobody", stdin=films)
     assert unknown.code == 1 and 'no record with the id "nobody"' in unknown.err
     (tmp_path / "empty.mp4").write_bytes(b"")

@@ -37,10 +37,10 @@ def films(tmp_path_factory):
     return folder, records
 
 
-def call(run, films, command, *more, stdin=None):
+def call(run, films, command, *more, stdin=None, env=None):
     folder, records = films
     return run(command, *more, "--taxonomy", folder / "three.json", "--root", folder,
-               stdin=records if stdin is None else stdin, env=QUICK)  # fmt: skip
+               stdin=records if stdin is None else stdin, env={**QUICK, **(env or {})})  # fmt: skip
 
 
 def train(run, films, out, *more, recipe="gc-tsm-tiny", stdin=None):
@@ -160,13 +160,13 @@ def test_videos_that_cannot_be_read_are_named(run, films, trained, tmp_path):
     assert skipped.code == 1 and len(skipped.records) == len(records) - 1
 
 
-def test_a_video_that_breaks_off_is_told_of(run, films, trained, tmp_path):
+def test_a_video_that_breaks_off_is_told_of(run, films, trained, tmp_path, decoder):
     write_video(films[0] / "short.mp4", "left", 30)
     short = {"video": "short.mp4", "duration": 6.0, "warnings": ["dark"]}
     records = [short, {**short, "duration": 3.2}, {"video": "short.mp4"}, {"video": "short.mp4", "start": 1, "end": 9}]
     said = [["dark", "truncated: 3 s of 6 s can be decoded"], ["dark"], None, ["truncated: 2 s of 8 s can be decoded"]]
     for more in ([], ["--cache", tmp_path / "cache"]):
-        found = call(run, films, "infer", trained[0], *more, stdin=records)
+        found = call(run, films, "infer", trained[0], *more, stdin=records, env=decoder)
         assert found.code == 0 and [record.get("warnings") for record in found.records] == said, found.err
 
 

@@ -242,7 +242,7 @@ def test_mean_over_runs(run):
     single = [run("score", stdin=[r for r in rows if r["run"] == k]).records for k in range(3)]
     for line, *each in zip(run("score", "--mean-over", "run", stdin=rows).records, *single, strict=True):
         values = [one["value"] for one in each]
-        assert line["runs"] == 3 and line["value"] == pytest.approx(sum(values) / 3)
+        assert (line["runs"], line["n"]) == (3, 90) and line["value"] == pytest.approx(sum(values) / 3)
         half = 4.302652729749462 * line["sd"] / 3**0.5  # Student's t, 2 degrees of freedom
         assert line["ci"] == [pytest.approx(line["value"] - half), pytest.approx(line["value"] + half)]
 

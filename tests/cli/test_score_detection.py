@@ -234,6 +234,7 @@ def test_tables(run):
     assert groups[0] == "Domain\tmAP Body\tmAP Action\tmAP Both\tInstances" and groups[1].startswith("laboratory\t")
     runs = [dict(r, run=i) for i in range(3) for r in (rows[i:] + rows[:i])]
     spread = run("score", "--mean-over", "run", "--tiou", "0.5", "--format", "markdown", stdin=runs)
+    assert spread.out.splitlines()[0].endswith("| Instances of all runs |")
     assert spread.code == 0 and "| Action | mAP 0.5 |" in spread.out and "| Both | mAP Average |" in spread.out
 
 
