@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mma82cli.models.folding import fold_norm
 from mma82cli.models.gc_tsm_weights import HEAD, may_be_new, recognises, renamed
 from mma82cli.records import DataError
 
@@ -287,23 +288,15 @@ def fold(model: GCTSM) -> GCTSM:
         if isinstance(module, (GCTSM, Bottleneck)):
             for name in ("conv1", "conv2", "conv3"):
                 if hasattr(module, name):
-                    _fold(module, name, name.replace("conv", "bn"))
+                    fold_norm(module, name, name.replace("conv", "bn"))
         elif isinstance(module, (LocalGate, TemporalGate, GlobalGate)):
-            _fold(module, "conv", "bn1")
+            fold_norm(module, "conv", "bn1")
         way_round = getattr(module, "downsample", None)
         if isinstance(way_round, nn.Sequential):
-            _fold(way_round, "0", "1")
+            fold_norm(way_round, "0", "1")
         if isinstance(module, nn.Conv2d):
             module.weight = nn.Parameter(module.weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     return folded
-
-
-def _fold(parent: nn.Module, conv: str, bn: str) -> None:
-    kernel, norm = getattr(parent, conv), getattr(parent, bn)
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    kernel.weight.mul_(scale.view(-1, *[1] * (kernel.weight.ndim - 1)))
-    kernel.bias = nn.Parameter(norm.bias - norm.running_mean * scale, requires_grad=False)
-    setattr(parent, bn, nn.Identity())
 
 
 def from_state(state: dict[str, Tensor], path="checkpoint", recipe: str | None = None, carried: dict | None = None, **sizes):

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mma82cli.models.folding import fold_norm
 from mma82cli.models.weights import some
 from mma82cli.records import DataError
 
@@ -215,11 +216,7 @@ def fold(model: PoseC3D) -> PoseC3D:
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
         if isinstance(module, ConvBN):
-            bn = module.bn
-            scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
-            module.conv.weight.mul_(scale[:, None, None, None, None])
-            module.conv.bias = nn.Parameter(bn.bias - bn.running_mean * scale, requires_grad=False)
-            module.add_module("bn", nn.Identity())
+            fold_norm(module, "conv", "bn")
     return folded
 
 
