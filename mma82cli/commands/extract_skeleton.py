@@ -54,8 +54,8 @@ def run(
 
     if resume and pipe.out.path:
         raise WrongUsage("--resume FILE is the output itself; leave -o out")
-    if live and (resume or shard or refine != "none"):
-        raise WrongUsage("--live takes frames as they come: leave --resume, --shard and --refine out")
+    if live and (jobs or resume or shard or refine != "none"):
+        raise WrongUsage("--live takes frames as they come: leave --jobs, --resume, --shard and --refine out")
     part = _shard(shard)
     settings = settings_for(
         backend, model, detector, channel_order, pipe.note,

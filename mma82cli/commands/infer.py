@@ -85,7 +85,7 @@ def run(
     rank, world, local = torchrun_place(pipe)
     loaded = [load_checkpoint(path, recipe, taxonomy) for path in (checkpoint, *(average or ()))]
     loaded = with_changes(loaded, {"sampling": sampling, "clips": clips})
-    labels = loaded[0].labels
+    _check(loaded[0].recipe.model, raw, topk)
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
     from mma82cli.training.ensemble import member, together
@@ -95,13 +95,25 @@ def run(
     keep_freed_memory()
     ranks = join(rank, world, where) if world > 1 else Ranks()
     pipe.apart = world > 1
-    asked = Asked(labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
+    asked = Asked(loaded[0].labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision, where)
     members = [member(*each, asked, where, dtype) for each in loaded]
     inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
-    work = _Stream(pipe, inference, labels, topk, stale, ranks)
+    work = _Stream(pipe, inference, asked.labels, topk, stale, ranks)
     work.all(split, batch_size or (1 if where.type == "cpu" else 16))
+
+
+def _check(kind: str, raw: bool, topk: int) -> None:
+    """Raises WrongUsage for what a checkpoint of this kind can't heed."""
+    from mma82cli.records import WrongUsage
+    from mma82cli.training.families import FAMILIES
+
+    detects = FAMILIES[kind].command == "train-det"
+    if raw and not detects:
+        raise WrongUsage(f"--raw: a checkpoint of {kind}; expected a detector")
+    if topk and detects:
+        raise WrongUsage(f"--topk: a checkpoint of {kind}, a detector; `mma82 suppress --topk` leaves the best detections")
 
 
 def _export(pipe, checkpoint: str, path: str, recipe, taxonomy) -> None:

@@ -132,5 +132,5 @@ def test_a_stream_comes_out_frame_by_frame(run, films, tmp_path):
 def test_live_with_nobody_there_and_with_options_that_do_not_fit(run, tmp_path):
     done = run("extract-skeleton", "--live", "--model", "dots", stdin=[{"video": str(tmp_path / "none")}])
     assert done.code == 1 and done.err.count("\n") == 1 and "no stream that can be opened" in done.err
-    for options in (["--resume", tmp_path / "x"], ["--refine", "flow"], ["--shard", "1/2"]):
+    for options in (["--resume", tmp_path / "x"], ["--refine", "flow"], ["--shard", "1/2"], ["--jobs", "2"]):
         assert run("extract-skeleton", "--live", "--model", "dots", *options).code == 2

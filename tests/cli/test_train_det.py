@@ -99,6 +99,8 @@ def test_raw_detections_are_what_suppress_takes(run, films, trained):
     raw = call(run, films, "infer", trained[0], "--raw", "--batch-size", "4")
     piped = run("suppress", "--vote", "0.7", "--taxonomy", films[0] / "two.json", stdin=raw.out)
     assert direct.code == raw.code == 0 and raw.out != direct.out and piped.out == direct.out
+    best = call(run, films, "infer", trained[0], "--topk", "3")
+    assert (best.code, best.err.count("\n")) == (2, 1) and "--topk: a checkpoint of adatad, a detector; `mma82 supp" in best.err
 
 
 def test_a_video_with_captions(run, films, tmp_path):

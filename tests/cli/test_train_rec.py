@@ -304,6 +304,7 @@ def test_bad_records_are_placed_after_the_good_ones(run, trained, fields, said):
         (["--recipe", "posec3d-ntu"], 1, "has 2 stages; the recipe has temporal strides for 3, [1, 1, 2]"),
         (["--taxonomy", "nowhere"], 2, "nowhere"),
         (["--topk", "x"], 2, "topk"),
+        (["--raw"], 2, "--raw: a checkpoint of posec3d; expected a detector"),
     ],
 )
 def test_what_does_not_fit_the_checkpoint(run, trained, more, code, said):
