@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mma82cli.commands.options import LayoutFile, Root, command, one_of, quiet_decoders
+from mma82cli.commands.options import LayoutFile, Root, command, one_of, only, quiet_decoders
 from mma82cli.plots import KINDS, Options, kinds_of
 from mma82cli.records import DataError
 
@@ -55,8 +55,10 @@ def run(
         kinds, lines = _fitting(lines)
     if len(kinds) > 1:
         lines = list(lines)
-    for name in kinds:
-        module = import_module(f"mma82cli.plots.{KINDS[name][0]}")
+    modules = {name: import_module(f"mma82cli.plots.{KINDS[name][0]}") for name in kinds}
+    heeded = dict.fromkeys(["--out", *chain(*(getattr(module, "HEEDS", ()) for module in modules.values()))])
+    only(pipe, f"{', '.join(kinds)}: goes by {', '.join(heeded)} alone", "KIND", "FILE", "--output", "--on-error", *heeded)
+    for name, module in modules.items():
         with_file = getattr(module, "WITH_FILE", False)
         records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
         try:

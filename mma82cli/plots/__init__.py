@@ -2,7 +2,8 @@
 
 A kind's module has `draw(records, folder, options) -> paths`: it reads an iterable of records, writes NAME.svg and
 NAME.png (or what its kind is made of) into the folder, and raises DataError where the records are not what it draws.
-`options` is an `Options`. Where the module's WITH_FILE is true, records carry `file`, the name of the FILE they came from.
+`options` is an `Options`; the module's HEEDS names those of --id, --root, --taxonomy and --layout that it goes by, if any.
+Where its WITH_FILE is true, records carry `file`, the name of the FILE they came from.
 """
 
 from __future__ import annotations

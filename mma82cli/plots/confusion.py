@@ -18,6 +18,7 @@ from mma82cli.plots.style import BLUE, GREY, INK, save, style
 from mma82cli.records import DataError, WrongUsage, wrong
 from mma82cli.taxonomy import Taxonomy, load_taxonomy
 
+HEEDS = ("--taxonomy",)
 WORST = 12  # pairs that are named
 FEW = 20  # labels whose cells have room for a number
 GAMMA = 0.5

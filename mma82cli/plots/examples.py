@@ -16,6 +16,7 @@ from mma82cli.plots.stills import film_of, moments, stills
 from mma82cli.plots.style import GREY, INK, save, style
 from mma82cli.records import DataError, is_number, optional_span, record_id, video_path
 
+HEEDS = ("--id", "--root")
 MOST = 8  # clips of a figure, where none is named
 SHOWN, SIDE = 6, 240  # stills of a clip; pixels of their shorter side
 WIDE, WORDS = 8.4, 1.75  # inches of the figure; of the words beside the stills

@@ -25,6 +25,7 @@ from mma82cli.taxonomy import load_taxonomy
 from mma82cli.video import Video
 from mma82cli.video.writer import LETTERS, RATE, write_frames
 
+HEEDS = ("--id", "--root", "--taxonomy", "--layout")
 MOST = 4  # clips that are drawn where none is named
 SHOWN = 6  # frames of a strip
 WIDEST = 14  # inches of a strip

@@ -18,6 +18,7 @@ from mma82cli.plots.stills import film_of, stills
 from mma82cli.plots.style import GREEN, GREY, INK, VERMILION, save, style
 from mma82cli.records import DataError, is_number, optional_span, wrong
 
+HEEDS = ("--id", "--root")
 MOST = 4  # videos that are drawn where none is named
 ROWS = 14  # labels of a figure
 AT_LEAST = 10  # predictions that are drawn; else twice as many as there are segments

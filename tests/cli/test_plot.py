@@ -119,6 +119,16 @@ def test_overlay_draws_the_records_that_are_named(run, tmp_path, waving):
     assert odd.code == 1 and "17 joints; expected 15" in odd.err
 
 
+def test_options_that_a_kind_does_not_go_by_are_refused(run, tmp_path, waving):
+    for kind, row, options, said in [
+        ("curves", epochs(2)[0], ["--id", "a", "--taxonomy", "mma82"], "curves: goes by --out alone; found --id and --taxonomy"),
+        ("auto", epochs(2)[0], ["--root", "x"], "curves: goes by --out alone; found --root"),
+        ("timeline", waving, ["--layout", "coco17"], "timeline: goes by --out, --id, --root alone; found --layout"),
+    ]:
+        refused = run("plot", kind, "--out", tmp_path, *options, stdin=[row])
+        assert (refused.code, refused.err) == (2, f"mma82 plot: {said}\n")
+
+
 def epochs(count: int, **figures) -> list[dict]:
     return [{"epoch": e, "epochs": count, "lr": 0.1, "loss": 3 / e, **figures} for e in range(1, count + 1)]
 
