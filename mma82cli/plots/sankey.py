@@ -89,7 +89,7 @@ def _band(axes, x0, y0, x1, y1, width, shade, hatched: bool, sure: bool) -> None
 
 def _key(axes) -> None:
     samples = [(False, True, "more often than in other clips"), (True, True, "less often"), (False, False, f"pale: q ≥ {SURE:g}")]
-    for (hatched, sure, words), x in zip(samples, (0.35, 2.7, 4.2), strict=True):
+    for (hatched, sure, words), x in zip(samples, (0.35, 2.7, 4.1), strict=True):
         _band(axes, x, -0.22, x + 0.25, -0.22, 0.12, INK, hatched, sure)
         axes.text(x + 0.32, -0.28, words, fontsize=7, va="center", color=INK)
     axes.text(0.35, -0.5, "Width: Gini importance in the emotion's tree", fontsize=7, va="center", color=INK)

@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from conftest import tolerance
 
 from mma82cli.pose import decode, geometry
 from mma82cli.pose.model import load_model
@@ -25,11 +26,6 @@ def pose(shared):
 
 def rms(found, truth):
     return float(np.sqrt(((found[..., :2] - truth) ** 2).mean()))
-
-
-def tolerance(exact: float, loose: float) -> float:
-    """OpenCV 4 resamples to other grey levels (up to three) than OpenCV 5, which made the reference."""
-    return exact if cv2.__version__.startswith("5") else loose
 
 
 def estimator_of(model, engine: str, peak: str = "subpixel"):
@@ -97,7 +93,7 @@ def test_dots_as_rtmlib_rounds_them(pose):
     golden = np.array(json.loads((pose / "dot_rtmlib.json").read_text())["simcc"])
     estimator = estimator_of(load_model(str(pose / "dot_simcc.onnx")), "onnxruntime", peak="argmax")
     joints = estimator.infer((f for _, f in Video(str(pose / "dot_ffv1.avi")).frames()), [BOX] * 20)
-    assert np.abs(joints - golden).max() <= 1e-3
+    assert np.abs(joints - golden).max() <= tolerance(1e-3, 3)  # a bin is 2.8 px
 
 
 @pytest.mark.parametrize("model", ["tiny_simcc", "dots"])

@@ -6,6 +6,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from conftest import tolerance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_onnx import write_constant
@@ -236,12 +237,13 @@ def test_vitpose_as_transformers_decodes_it(tmp_path, monkeypatch):
     corners = [(x, y, x + w, y + h) for x, y, w, h in boxes]
     estimator = VitPoseEstimator(str(tmp_path / "vit"))
     joints = estimator.infer([frame] * 2, corners)
-    processor = transformers.VitPoseImageProcessorPil()
+    by_pillow = getattr(transformers, "VitPoseImageProcessorPil", None)  # once it had the plain name
+    processor = (by_pillow or transformers.VitPoseImageProcessor)()
     inputs = processor([frame[..., ::-1]], boxes=[boxes], return_tensors="pt")
     with torch.no_grad():
         answer = network(**inputs)
     estimator._crop(0, frame, corners[0])
-    assert np.abs(estimator._feed(range(1))[0] - inputs["pixel_values"][0].numpy()).max() <= 0.02
+    assert np.abs(estimator._feed(range(1))[0] - inputs["pixel_values"][0].numpy()).max() <= tolerance(0.02, 0.1)
     scores = answer.heatmaps.flatten(2).max(2).values.numpy()
     assert np.abs(joints[..., 2] - scores).max() <= 2e-3
     rough = VitPoseEstimator(str(tmp_path / "vit"), peak="argmax").infer([frame] * 2, corners)[..., :2]
