@@ -48,15 +48,32 @@ def between(before: Tensor, after: Tensor, part: Tensor) -> Tensor:
     return torch.lerp(before, after, part)
 
 
-def relative(points: Tensor) -> Tensor:
-    """x and y from the middle of each clip's box (all frames and persons), in halves of its longer side: -1..1.
+def boxes(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Each clip's box (all frames and persons): its least and its greatest x and y, (B, 1, 1, 1, 2) each."""
+    present = points[..., 2:] > 0
+    low, high = (torch.where(present, points[..., :2], beyond) for beyond in (math.inf, -math.inf))
+    return low.amin((1, 2, 3), keepdim=True), high.amax((1, 2, 3), keepdim=True)
 
-    Missing joints are (0, 0, 0).
+
+def cropped(points: Tensor, side: Tensor, place: Tensor, which: Tensor) -> Tensor:
+    """The clips where `which` (B,) is true as a nearer camera sees them: joints outside a part of the clip's box are missing.
+
+    The part has `side` (B, 2) of the box's width and height; `place` (B, 2) says how far right and down of the room there is
+    (0..1). A clip with no joint in that part stays as it is.
     """
+    low, high = boxes(points)
+    side, place = (draws[:, None, None, None] for draws in (side, place))
+    start = low + (high - low) * (1 - side) * place
+    inside = ((points[..., :2] >= start) & (points[..., :2] <= start + (high - low) * side)).all(-1) & (points[..., 2] > 0)
+    which = which & inside.flatten(1).any(1)
+    return points.where(inside[..., None] | ~which[:, None, None, None, None], 0.0)
+
+
+def relative(points: Tensor) -> Tensor:
+    """x and y from the middle of each clip's box, in halves of its longer side: -1..1. Missing joints are (0, 0, 0)."""
     present = points[..., 2:] > 0
     xy = points[..., :2]
-    low = torch.where(present, xy, math.inf).amin((1, 2, 3), keepdim=True)  # (B, 1, 1, 1, 2)
-    high = torch.where(present, xy, -math.inf).amax((1, 2, 3), keepdim=True)
+    low, high = boxes(points)
     half = ((high - low) / 2).amax(-1, keepdim=True).clamp(min=1e-6)
     return torch.where(present, torch.cat(((xy - (low + high) / 2) / half, points[..., 2:]), -1), 0.0)
 

@@ -127,6 +127,20 @@ def test_joints_relative_to_their_box_know_no_place_and_no_size():
     torch.testing.assert_close(resampling.relative(moved), there, atol=1e-4, rtol=1e-4)
 
 
+def test_a_nearer_camera_hides_what_lies_outside_its_part_and_nothing_else():
+    points = joints(3, persons=2)
+    points[:, 0, 0, 0] = 0
+    side, place = torch.tensor([[0.5, 0.7], [0.5, 0.7], [1e-4, 1e-4]]), torch.tensor([[0.0, 1.0]] * 3)
+    near = resampling.cropped(points, side, place, torch.tensor([True, False, True]))
+    assert torch.equal(near[1], points[1]) and torch.equal(near[2], points[2]), "not asked for; and nothing would be left"
+    there = points[0, ..., 2] > 0
+    xy = points[0, ..., :2]
+    low, high = xy[there].amin(0), xy[there].amax(0)
+    inside = there & (xy[..., 0] < low[0] + 0.5 * (high - low)[0]) & (xy[..., 1] > low[1] + 0.3 * (high - low)[1])
+    assert 0 < inside.sum() < there.sum()
+    assert torch.equal(near[0], points[0] * inside[..., None])
+
+
 def test_a_mirror_and_a_turn_undo_themselves():
     points, order = joints(2), [1, 0, 2, 4, 3]
     every = torch.ones(2, dtype=torch.bool)

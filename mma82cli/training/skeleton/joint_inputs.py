@@ -30,6 +30,11 @@ class JointInputs(Inputs):
         """See `Inputs`."""
         recipe, batch, device = self.recipe, len(rows), clips.device
         points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
+        if recipe.crop:
+            sides = 1 - (1 - recipe.crop_side) * rng.random((batch, 2))
+            side, place = (upload(draws, device, torch.float32) for draws in (sides, rng.random((batch, 2))))
+            points = resampling.cropped(points, side, place, upload(rng.random(batch) < recipe.crop, device))
+        points = resampling.relative(points)
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
         turn = (upload(draws, device, torch.float32) for draws in (angle, stretch))
@@ -45,7 +50,7 @@ class JointInputs(Inputs):
     def test(self, clips: Clips, rows: np.ndarray, num_clips: int, scratch=None) -> Tensor:
         """See `Inputs`."""
         moments = resampling.test_moments(clips.frames[rows], self.recipe.frames, num_clips, self.recipe.time_crop)
-        return _moments(clips, np.repeat(rows, num_clips), moments)
+        return resampling.relative(_moments(clips, np.repeat(rows, num_clips), moments))
 
     def mirror(self, batch: Tensor) -> Tensor:
         """See `Inputs`."""
@@ -53,8 +58,8 @@ class JointInputs(Inputs):
 
 
 def _moments(clips: Clips, rows: np.ndarray, moments: np.ndarray) -> Tensor:
-    """The joints of clips `rows` (B,) at `moments` (B, T), relative to their box."""
+    """The joints of clips `rows` (B,) at `moments` (B, T)."""
     before = np.floor(moments).astype(np.int64)
     after = np.minimum(before + 1, (clips.frames[rows] - 1)[:, None])
     (points, _), (later, _) = clips.gather(rows, before), clips.gather(rows, after)
-    return resampling.relative(resampling.between(points, later, upload(moments - before, clips.device, torch.float32)))
+    return resampling.between(points, later, upload(moments - before, clips.device, torch.float32))

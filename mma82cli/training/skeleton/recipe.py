@@ -104,6 +104,8 @@ class STGCNRecipe(SkeletonRecipe):
     channels: tuple[int, ...] = (48, 48, 96, 96, 192, 192)
     dilations: tuple[int, ...] = (1, 2, 3, 4)
     # augmentation
+    crop: float = 0.5
+    crop_side: float = 0.5
     rotate: float = 12.0
     scale: float = 0.2
     jitter: float = 0.01
@@ -119,7 +121,7 @@ class STGCNRecipe(SkeletonRecipe):
     # test
     double_flip: bool = True
 
-    limits: ClassVar = {"channels": (1, 4096), "dilations": (1, 64)}
+    limits: ClassVar = {"channels": (1, 4096), "dilations": (1, 64), "crop": (0, 1), "crop_side": (0.01, 1)}
 
     def check(self) -> None:
         """Channels divide among the temporal branches, and never fall."""
