@@ -18,6 +18,11 @@ mma82 convert --from csv --columns video=clip,start=from,end=to,label=action tab
 mma82 convert --from scores --names test_list.txt result.pkl | mma82 score
 mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
+OF = {  # options, and the formats that heed them
+    "--annotator": ("csv", "elan", "label-studio", "labelu"), "--challenge": ("mac-mar",), "--columns": ("csv",),
+    "--first-id": ("csv", "list", "ma52", "scores"), "--keep-invalid": ("labelu",), "--layout": ("pyskl",),
+    "--names": ("scores",),
+}  # fmt: skip
 WIDTH = max(map(len, FORMATS)) + 2
 FILES = [name for name, (_, _, writes, _) in FORMATS.items() if writes == "file"]
 DETAILS = "\b\n" + "\n".join(
@@ -84,6 +89,9 @@ def run(
         raise WrongUsage("neither --from nor --to; expected at least one, the other side is records")
     if target and FORMATS[target][2] == "file" and not pipe.out.path:
         raise WrongUsage(f"{target} is a file, no lines; expected -o FILE")
+    for option in pipe.given:
+        if option in OF and not {source, target}.intersection(OF[option]):
+            raise WrongUsage(f"{option} is of {', '.join(OF[option])}; found {' and '.join(filter(None, (source, target)))}")
     if split is not None and split not in SPLITS.values():
         raise WrongUsage(f"--split is {split!r}; expected train, val or test")
     labels = load_taxonomy(taxonomy or ("ma52" if source in MA52 or target in MA52 else "mma82"))

@@ -22,7 +22,8 @@ MA52 = ("ma52", "mma52", "mac-mar", "mac-mmad")  # formats whose ids are MA-52's
 
 @dataclass(frozen=True)
 class Options:
-    """What the person said. `columns` is field -> column name; `fps` stands in where a file has none."""
+    """What the person said. `columns` is field -> column name; `fps` stands in where a file has none. What only some formats
+    heed is refused with others: `OF` in commands/convert.py names them."""
 
     labels: Taxonomy
     annotator: str | None = None

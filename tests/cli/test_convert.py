@@ -137,6 +137,16 @@ def test_label_studio_counts_frames_from_one(run):
     assert run("convert", "--from", "label-studio", stdin=json.dumps([task])).code == 2
 
 
+@pytest.mark.parametrize("options, said", [
+    (["--from", "elan", "--columns", "video=a"], "--columns is of csv; found elan"),
+    (["--from", "list", "--to", "csv", "--names", "x"], "--names is of scores; found list and csv"),
+    (["--to", "ma52", "--annotator", "a"], "--annotator is of csv, elan, label-studio, labelu; found ma52"),
+])  # fmt: skip
+def test_options_of_other_formats_are_refused(run, options, said):
+    refused = run("convert", *options)
+    assert (refused.code, refused.err) == (2, f"mma82 convert: {said}\n")
+
+
 def test_a_tree_and_a_dummy_list(run, tmp_path):
     for path in ("train/Tilting_forward_backward/b.mp4", "val/Nodding/a.AVI", "val/Nodding/notes.txt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
