@@ -245,7 +245,7 @@ def test_vitpose_as_transformers_decodes_it(tmp_path, monkeypatch):
     estimator._crop(0, frame, corners[0])
     assert np.abs(estimator._feed(range(1))[0] - inputs["pixel_values"][0].numpy()).max() <= tolerance(0.02, 0.1)
     scores = answer.heatmaps.flatten(2).max(2).values.numpy()
-    assert np.abs(joints[..., 2] - scores).max() <= 2e-3
+    assert np.abs(joints[..., 2] - scores).max() <= tolerance(2e-3, 2e-2)
     rough = VitPoseEstimator(str(tmp_path / "vit"), peak="argmax").infer([frame] * 2, corners)[..., :2]
     cell = np.stack([geometry.region(c, (192, 256))[2:] for c in corners])[:, None] / (47, 63)
     assert (np.abs(joints[..., :2] - rough) <= 1.001 * cell).all()  # transformers' own leave the picture on such maps
