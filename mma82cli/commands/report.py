@@ -47,9 +47,9 @@ def write_reports(pipe, reports: list[Report], format: str | None, tables: Calla
                 if "value" in line:
                     pipe.out.write(f"{'null' if line['value'] is None else repr(line['value'])}\n".encode())
         else:
-            from mma82cli.tables import draw
+            from mma82cli.forms import draw
 
-            drawn = draw(tables(report.lines), format, _width(on_terminal), report.signature)
+            drawn = draw(tables(report.lines), format, _width(on_terminal), report.signature, on_terminal)
             pipe.out.write((("\n" if i else "") + drawn).encode())
 
 
@@ -58,8 +58,8 @@ def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]],
     ends in .txt, .md, .tex or .tsv. Where standard error is a terminal the tables are shown there, too."""
     import orjson
 
+    from mma82cli.forms import draw
     from mma82cli.stream import WRITE
-    from mma82cli.tables import draw
 
     form = ENDINGS.get(os.path.splitext(out.name)[1])
     shown = sys.stderr.isatty() and not pipe.quiet
@@ -72,7 +72,7 @@ def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]],
     if form:
         out.write(draw(tables(kept), form).encode())
     if shown:
-        sys.stderr.write("\n" + draw(tables(kept), "table", _width(True, 2)))
+        sys.stderr.write("\n" + draw(tables(kept), "table", _width(True, 2), styled=True))
 
 
 def _width(on_terminal: bool, stream: int = 1) -> int:

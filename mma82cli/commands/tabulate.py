@@ -42,11 +42,11 @@ def run(
     the row or column "all". A cell that two lines claim is an error."""
     import os
 
+    from mma82cli.forms import draw
     from mma82cli.pivot import Pivot, melted
     from mma82cli.records import DataError
     from mma82cli.share import find
     from mma82cli.stream import Pipe
-    from mma82cli.tables import draw
 
     figures = _fields(values, "--values") if values else []
     keep = dict(_pair(text, "--where", "FIELD=VALUE") for text in where or [])

@@ -40,3 +40,11 @@ def test_the_lowest_versions_are_those_that_setup_allows():
     floors = dict(re.findall(r"^([\w-]+)==([\d.]+)$", (ROOT / "share/floors.txt").read_text(), re.MULTILINE))
     told = {(name, bound) for name, bound in bounds if f"{floors.get(name)}.".startswith(f"{bound}.")}
     assert bounds == told and len(bounds) == len(floors)
+
+
+def test_what_is_required_is_used():
+    required = re.search(r"^install_requires =\n(.*?)\n\n", (ROOT / "setup.cfg").read_text(), re.MULTILINE | re.DOTALL)[1]
+    names = {"opencv-python": "cv2", "scikit-learn": "sklearn"}
+    code = "\n".join(path.read_text() for path in (ROOT / "mma82cli").rglob("*.py"))
+    for name in re.findall(r"^ +([a-z][\w-]*)", required, re.MULTILINE):
+        assert re.search(rf"^ *(import|from) {names.get(name, name)}\b", code, re.MULTILINE), name

@@ -1,10 +1,13 @@
 """Tables hold what they were given, in the width that was asked for."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mma82cli.tables import Table, draw
+from mma82cli.forms import draw
+from mma82cli.tables import Table
 
 HEADER = ["Domain", "Protocol", *(("Body", t) for t in ("Top-1", "Top-5", "Macro F1")), *(("Both", t) for t in ("F1 mean",)), "n"]
 ROW = ["laboratory", "in-domain", "98.72", "100.00", "71.68", "–", "78"]
@@ -38,6 +41,19 @@ def test_words_are_wrapped_last_and_figures_never():
 def test_wide_letters_take_two_places():
     table = shown(80, ["動作", "n"], [["頷く", "1"], ["Nodding", "22"]])
     assert table[2] == "頷く      1" and table[3] == "Nodding  22"
+
+
+def test_styles_are_for_terminals_that_have_them(monkeypatch):
+    def text(term, styled):
+        monkeypatch.setenv("TERM", term)
+        return draw([Table(HEADER, [ROW])], "table", note="x:1", styled=styled)
+
+    plain = text("xterm-256color", False)
+    assert plain == text("dumb", True) and "\x1b" not in plain
+    styled = text("xterm-256color", True)
+    assert "\x1b[1mBody\x1b[0m" in styled and "\x1b[2mx:1\x1b[0m" in styled
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", styled)
+    assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
 
 
 WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=12)
