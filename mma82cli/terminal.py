@@ -53,7 +53,7 @@ def draw(tables: Sequence[Table], width: int, note: str, styled: bool) -> str:
         console.print(_grid(columns, gap))
     if note:
         console.print(Text("\n" + _broken(note, width), "dim"))
-    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
 def _grid(columns: list[_Column], gap: int) -> Grid:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from mma82cli.cli import FAULT
@@ -18,6 +19,8 @@ SHARED = ROOT.parent / "shared"
 # a shell's background job ignores Ctrl-C, one of nohup the terminal's end, and so would the commands that are sent them here
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+hypothesis.settings.register_profile("mma82", deadline=None)  # a busy machine is no fault of the code's
+hypothesis.settings.load_profile("mma82")
 
 
 class Result:

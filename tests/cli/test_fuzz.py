@@ -19,7 +19,7 @@ def test_damaged_inputs_end_in_one_line(tmp_path):
     assert 20 < refused < 70  # damage is seen, and not everything is damage
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80) | st.text(max_size=40).map(lambda t: b"\xef\xbb\xbf{" + t.encode("utf-8", "surrogatepass") + b"}"))
 def test_any_line_is_a_record_or_an_error_of_ours(raw):
     try:

@@ -127,7 +127,7 @@ quarters = st.integers(0, 240).map(lambda n: n / 4)  # exact in single precision
 spans_of = st.lists(st.tuples(quarters, quarters.map(lambda n: n + 0.25), st.integers(0, 4)), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spans_of)
 def test_targets_equal_a_plain_loop(spans):
     points = torch.cat([actionformer.points(level, 64 // 2**level, 6) for level in range(6)])

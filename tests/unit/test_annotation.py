@@ -48,7 +48,7 @@ def brute_force(of, owners):
     return max(total(groups, of) for groups in partitions(list(range(len(of))), fits))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(st.tuples(spans, st.integers(0, 3)), min_size=1, max_size=7))
 def test_association_is_optimal_and_loses_nothing(items):
     of, owners = [span for span, _ in items], [1 << owner for _, owner in items]
@@ -60,7 +60,7 @@ def test_association_is_optimal_and_loses_nothing(items):
     assert total(groups, of) == brute_force(of, owners)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(spans, st.integers(0, 2)), min_size=4, max_size=7))
 def test_a_narrow_beam_is_made_good(items):
     of, owners = [span for span, _ in items], [1 << owner for _, owner in items]
@@ -199,7 +199,7 @@ def plain_agreement(frames):
 marked = st.tuples(st.integers(0, 2), st.integers(0, 18), st.integers(1, 9))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.lists(marked, min_size=1, max_size=6), min_size=1, max_size=4))
 def test_agreement_equals_its_definition(cells):
     """Also where one annotator's marks overlap, reach beyond the video, or fill it to the brim beside the next cell."""

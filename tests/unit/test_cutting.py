@@ -28,7 +28,7 @@ def breach(tiling, limits):
     return sum(max(0, limits.least - (b - a), b - a - limits.most) for a, b in tiling)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spans, st.integers(0, 900), limits)
 def test_windows_tile_the_video_and_cut_through_nothing(spans, more, limits):
     length = max([end for _, end in spans], default=1 * MS) + more * MS
@@ -39,7 +39,7 @@ def test_windows_tile_the_video_and_cut_through_nothing(spans, more, limits):
         assert sum(a <= start and end <= b for a, b in tiling) == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.tuples(st.integers(0, 14), st.integers(1, 6)).map(lambda p: (p[0] * MS, (p[0] + p[1]) * MS)), max_size=4),
     st.integers(0, 5),
@@ -67,7 +67,7 @@ def test_long_pauses_end_windows_and_short_ones_do_not():
     assert [b for _, b in tile(spans, 10 * second, Limits(600_000, 6 * second, 4 * second))] == [5_500_000, 10 * second]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spans.filter(bool), limits, st.integers(0, 5))
 def test_windows_hold_each_instance_once_in_their_own_time(spans, limits, later):
     """Also where the source is itself a window of an earlier cut."""

@@ -54,7 +54,7 @@ def plain_suppress(segments, scores, labels, method, sigma, iou, min_score, topk
     return kept
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seeds, st.sampled_from(["gauss", "linear", "hard"]), st.booleans(), st.integers(1, 30), st.sampled_from([0.0, 0.2]))
 def test_suppression_is_the_plain_loop(seed, method, agnostic, topk, least):
     segments, scores, labels = proposals(seed)
@@ -68,7 +68,7 @@ def test_suppression_is_the_plain_loop(seed, method, agnostic, topk, least):
     assert (got.segments == segments[got.rows]).all() and (got.labels == labels[got.rows]).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, st.integers(1, 20))
 def test_fewer_are_the_first_of_more(seed, topk):
     whole, part = (suppress(*proposals(seed), topk=k) for k in (0, topk))
@@ -76,7 +76,7 @@ def test_fewer_are_the_first_of_more(seed, topk):
     assert sorted(whole.rows.tolist()) == list(range(len(proposals(seed)[1])))  # gauss takes nothing out
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, st.booleans())
 def test_voting_is_the_weighted_mean_of_its_own_label(seed, agnostic):
     segments, scores, labels = proposals(seed)
@@ -119,7 +119,7 @@ def plain_ap(truth, found, label, threshold, slack):
     return sum(precision[k:].max() for k in np.flatnonzero(hits)) / n if n else None
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seeds, st.sampled_from(list(detection.SLACK)))
 def test_map_is_the_walk_down_the_list(seed, evaluator):
     truth, found = data(seed)
@@ -136,7 +136,7 @@ def test_map_is_the_walk_down_the_list(seed, evaluator):
     assert got["avg", "body"] == pytest.approx((got[0.3, "body"] + got[0.5, "body"]) / 2)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(seeds)
 def test_every_segment_is_taken_once_and_by_its_own(seed):
     truth, found = data(seed)
@@ -149,7 +149,7 @@ def test_every_segment_is_taken_once_and_by_its_own(seed):
         assert all(overlap(found.segments[i], truth.segments[j]) >= threshold for i, j in zip(hits, rows, strict=True))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(seeds, seeds)
 def test_renaming_labels_and_videos_changes_nothing(seed, other):
     truth, found = data(seed)
@@ -163,7 +163,7 @@ def test_renaming_labels_and_videos_changes_nothing(seed, other):
     assert evaluate(again[0], again[1].take(rows)) == pytest.approx(evaluate(truth, found), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(seeds)
 def test_a_better_ranking_never_lowers_ap(seed):
     truth, found = data(seed)
@@ -176,7 +176,7 @@ def test_a_better_ranking_never_lowers_ap(seed):
     assert after >= before - 1e-12
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(seeds)
 def test_a_resample_is_the_map_of_the_videos_it_drew(seed):
     truth, found = data(seed)

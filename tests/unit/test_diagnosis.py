@@ -50,7 +50,7 @@ PREDICTIONS = st.lists(
 RECORDS = st.lists(st.tuples(SEGMENTS, PREDICTIONS, st.sampled_from([5.0, 12.0])), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(RECORDS, st.sampled_from([1 << 20, 1, 7]), st.sampled_from([[0.05, 0.5, 0.75], [0.25, 0.5], [0.5, 1.0]]))
 def test_equal_to_the_definition(rows, pairs, tious):
     records = [video(s, p, f"v{i}", duration) for i, (s, p, duration) in enumerate(rows)]
@@ -65,7 +65,7 @@ def test_equal_to_the_definition(rows, pairs, tious):
     assert figures(records[::-1], tious=tious) == got  # the order of the records is of no account
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(RECORDS)
 def test_perfect_predictions_have_no_errors(rows):
     records = []

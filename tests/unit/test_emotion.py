@@ -50,7 +50,6 @@ def test_tfidf_by_hand():
         tfidf(counts, "raw")
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 5), max_size=6), min_size=1, max_size=8))
 def test_tfidf_is_scikit_learns(actions):
     from sklearn.feature_extraction.text import TfidfTransformer
@@ -59,7 +58,6 @@ def test_tfidf_is_scikit_learns(actions):
     assert np.allclose(tfidf(counts, "sklearn"), TfidfTransformer().fit_transform(counts).toarray(), rtol=1e-13, atol=0)
 
 
-@settings(deadline=None)
 @given(tables)
 def test_fisher_is_scipys(table):
     from scipy.stats import fisher_exact
@@ -68,7 +66,6 @@ def test_fisher_is_scipys(table):
     assert ratio.fisher(a, a + rest, b, b + others) == pytest.approx(fisher_exact([[a, rest], [b, others]]).pvalue, rel=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
 def test_benjamini_hochberg_is_scipys_and_keeps_order(p):
     from scipy.stats import false_discovery_control
@@ -119,7 +116,7 @@ def test_what_is_not_defined_is_null():
         study([{"emotion": "sad", "actions": []}])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(streams, st.randoms(use_true_random=False), st.sampled_from([None, "subject"]))
 def test_neither_the_order_of_clips_nor_of_actions_matters(records, random, unit):
     mixed = [r | {"actions": random.sample(r["actions"], len(r["actions"]))} for r in records]
@@ -127,7 +124,7 @@ def test_neither_the_order_of_clips_nor_of_actions_matters(records, random, unit
     assert study(mixed, unit, resamples=2) == study(records, unit, resamples=2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(streams)
 def test_figures_stay_in_their_bounds(records):
     rows = study(records, resamples=2)
@@ -186,7 +183,7 @@ def test_two_people_are_no_evidence_and_one_is_none():
     assert np.isnan(alone).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), min_size=2, max_size=60), st.integers(2, 5))
 def test_folds_keep_people_whole_and_are_even(clips, parts):
     person = np.unique([who for who, _ in clips], return_inverse=True)[1]

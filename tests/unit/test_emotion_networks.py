@@ -73,7 +73,7 @@ def test_the_epoch_is_the_best_on_validation():
     assert (np.diff(reached, axis=0) >= 0).all() and (reached[-1] > reached[0]).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=20))
 def test_macro_f1_is_scikit_learns(pairs):
     from sklearn.metrics import f1_score
@@ -115,7 +115,7 @@ def test_nothing_of_a_test_clip_tells_on_another():
     assert not np.array_equal(nested.attempt(other, [mine], PLAN, QUICK, 5).scores, after.scores, equal_nan=True)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.integers(3, 6))
 def test_every_clip_is_tested_once_by_strangers(seed, count):
     clips = table(60, 15, seed=seed)

@@ -18,7 +18,7 @@ from mma82cli.records import DataError, WrongUsage
 from mma82cli.taxonomy import load_taxonomy
 
 MMA82, MA52 = load_taxonomy("mma82"), load_taxonomy("ma52")
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8)
 NAMES = WORDS.filter(lambda w: w not in (".", "..") and "/" not in w).map(lambda w: f"d/{w}.mp4")
@@ -160,7 +160,7 @@ JOINT = st.tuples(st.integers(1, 192_000), st.integers(1, 108_000), st.integers(
 PERSON = st.lists(JOINT, min_size=17, max_size=17).map(lambda js: [v for x, y, s in js for v in (x / 100, y / 100, s / 1000)])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.lists(st.none() | PERSON, min_size=1, max_size=3), min_size=1, max_size=3), st.booleans())
 def test_pyskl(clips, two):
     records = []
@@ -292,7 +292,7 @@ WHOLE = {
     "activitynet": {"database": {"v": TRUTH, "w": {"actions": [[3, 0, 1]]}}, "results": {"v": [FOUND]}},
 }
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(WHOLE)), st.data(), JSON)
 def test_json_that_is_changed_anywhere_is_read_or_refused(name, data, value):
     whole = json.loads(json.dumps(WHOLE[name]))

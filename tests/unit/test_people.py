@@ -21,7 +21,7 @@ from mma82cli.records import DataError, WrongUsage
 from mma82cli.skeleton.layouts import load_layout
 
 SIZE = (640, 480)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 def at(x: float, y: float, w: float = 100, h: float = 300, score: float = 0.9):

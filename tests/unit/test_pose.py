@@ -19,7 +19,7 @@ from mma82cli.pose.task import Clip, Settings
 from mma82cli.pose.workers import Workers, in_order
 from mma82cli.records import DataError, WrongUsage
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 spot = st.floats(4, 187)
 
 

@@ -26,7 +26,7 @@ def predictions(seed: int, n: int, classes: int = 82, decimals: int | None = Non
 
 
 @pytest.mark.filterwarnings("ignore:A single label")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([None, 1]))
 def test_defaults_equal_scikit_learn(seed, n, decimals):
     labels, scores = predictions(seed, n, decimals=decimals)
@@ -39,7 +39,7 @@ def test_defaults_equal_scikit_learn(seed, n, decimals):
     assert values["macro-f1"] == pytest.approx(f1_score(labels, guesses, average="macro"), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 40))
 def test_ties_go_to_the_lowest_id(seed, n):
     labels, scores = predictions(seed, n, decimals=1)
@@ -74,7 +74,7 @@ def test_absent_labels_follow_the_rule(rule):
     assert values["macro-f1"] == pytest.approx(sum(f1.values()) / over.get(rule, 4))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 50), st.data())
 def test_any_sharding_and_order_adds_up_to_the_same_counts(seed, n, data):
     labels, scores = predictions(seed, n, decimals=2)
@@ -91,7 +91,7 @@ def test_any_sharding_and_order_adds_up_to_the_same_counts(seed, n, data):
     assert list(merged.to_records({})) == list(whole.to_records({}))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 60))
 def test_a_better_rank_lowers_nothing_and_names_do_not_matter(seed, n):
     labels, scores = predictions(seed, n, classes=12)
@@ -107,7 +107,7 @@ def test_a_better_rank_lowers_nothing_and_names_do_not_matter(seed, n):
     assert recognition.evaluate(names[labels], renamed) == pytest.approx(recognition.evaluate(labels, scores), abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(2, 80), st.booleans())
 def test_the_interval_brackets_the_value(seed, n, clustered):
     labels, scores = predictions(seed, n)

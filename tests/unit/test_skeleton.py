@@ -58,7 +58,7 @@ coordinates = st.floats(-5000, 5000, width=32)
 
 
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_keypoints_come_back_from_a_record(persons, frames, joints, data):
     values = data.draw(st.lists(coordinates, min_size=persons * frames * joints * 3, max_size=persons * frames * joints * 3))
     points = np.array(values, np.float32).reshape(persons, frames, joints, 3)
@@ -112,7 +112,7 @@ def test_joints_must_be_finite_and_as_many_as_expected():
 
 
 @given(st.integers(1, 300), st.integers(1, 48), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_indices_lie_in_the_video_and_rise_where_it_is_long_enough(frames, clip_len, seed):
     drawn = sampling.train_indices(np.array([frames, 1, 400]), clip_len, np.random.default_rng(seed), 0.3 * (seed % 2))
     tested = sampling.test_indices(frames, clip_len, 2)
@@ -166,7 +166,7 @@ def test_flipping_twice_is_nothing():
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_crops_lie_in_the_picture(height, width, seed):
     shapes = torch.tensor([[height, width]] * 3)
     draws = geometry.draw_crops(3, np.random.default_rng(seed))
@@ -176,7 +176,7 @@ def test_crops_lie_in_the_picture(height, width, seed):
 
 
 @given(st.integers(1, 2), st.sampled_from([0.4, 0.6, 1.0]), st.integers(3, 20), st.integers(3, 20), st.integers(0, 999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_heatmaps_equal_the_plain_loop(persons, sigma, height, width, seed):
     """Inside, on the edge and beyond; scores of nothing; a kept buffer that holds another drawing."""
     rng = np.random.default_rng(seed)

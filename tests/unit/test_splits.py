@@ -20,7 +20,7 @@ def table(groups, classes, seed):
     return counts
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 25), st.integers(1, 6), st.integers(0, 99), st.sampled_from([[3, 1, 1], [1, 1], [8, 1, 1]]))
 def test_every_group_has_one_split_and_the_largest_share_is_the_largest(groups, classes, seed, ratio):
     counts = table(groups, classes, seed)
@@ -92,7 +92,7 @@ def test_divergence():
 clip = st.tuples(st.integers(0, 7), st.integers(0, 2))  # subject, whose domain is its number by three; label
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(clip, min_size=1, max_size=60), st.sampled_from(["in-domain", "zero-shot", "few-shot"]), st.integers(0, 3))
 def test_no_subject_is_in_two_splits_ever(items, protocol, queries):
     clips, common, disjoint = Clips(), queries & 1, queries & 2

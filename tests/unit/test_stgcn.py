@@ -97,7 +97,7 @@ def test_a_checkpoint_says_its_sizes(tmp_path):
 
 
 @given(st.integers(1, 90), st.integers(1, 40), st.integers(1, 12), st.floats(0, 0.95), st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_moments_lie_in_the_clip_and_never_go_back(frames, length, clips, time_crop, seed):
     drawn = resampling.train_moments(np.array([frames, 7]), length, time_crop, np.random.default_rng(seed))
     tested = resampling.test_moments(np.array([frames]), length, clips, time_crop)

@@ -41,7 +41,7 @@ def test_rare_classes_are_performed_by_invited_subjects(full):
     assert len(np.unique(full.subject[rare])) <= 0.09 * 229
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 900), st.integers(1, 82), st.integers(1, 60), st.integers(1, 4), st.integers(0, 9))
 def test_any_plan_is_whole(clips, classes, subjects, domains, seed):
     ids = dataset.chosen_classes(KNOWN, classes)

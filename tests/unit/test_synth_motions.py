@@ -65,7 +65,7 @@ def test_bones_keep_their_lengths_and_everything_is_finite(label):
             np.testing.assert_allclose(length, wanted, atol=1e-9, err_msg=f"{label}: {name}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_two_bones_reach_what_they_can(seed):
     rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def test_two_bones_reach_what_they_can(seed):
     np.testing.assert_allclose(end[within], target[within], atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(-180, 180), st.floats(-80, 80), st.floats(-180, 180))
 def test_rotations_are_rotations(yaw, pitch, roll):
     frame = body.rotation(*(np.array([v]) for v in (yaw, pitch, roll)))[0]

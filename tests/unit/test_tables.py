@@ -60,7 +60,7 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_
 LABELS = st.lists(WORDS, min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(LABELS, st.integers(0, 10**4)), min_size=1, max_size=5), st.integers(40, 90))
 def test_nothing_is_lost_at_any_width(rows, width):
     rows = [[" ".join(name), str(n), str(n / 100)] for name, n in rows]
