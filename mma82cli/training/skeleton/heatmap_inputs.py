@@ -51,7 +51,8 @@ class HeatmapInputs(Inputs):
         """See `Inputs`; the result lies in the scratch's memory."""
         recipe, device = self.recipe, clips.device
         indices = sampling.train_indices(clips.frames[rows], recipe.frames, rng, recipe.time_crop)
-        points, shapes = geometry.compact(*clips.gather(rows, indices))
+        points, shapes = clips.gather(rows, indices)
+        points, shapes = geometry.compact(self.nearer(points, rng), shapes)
         points = self._distort(points, shapes, rng)
         draws = geometry.draw_crops(len(rows), rng, recipe.crop_area, recipe.crop_ratio)
         points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(upload(x, device) for x in draws)))

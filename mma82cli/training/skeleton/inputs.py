@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mma82cli.devices import upload
 from mma82cli.records import DataError
+from mma82cli.skeleton import resampling
 from mma82cli.skeleton.layouts import Layout
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ class Inputs:
     def test(self, clips: Clips, rows: np.ndarray, num_clips: int, scratch=None) -> Tensor:
         """The `num_clips` fixed test clips of each of the clips `rows` (B,) -> (B * num_clips, …), those of a clip together."""
         raise NotImplementedError
+
+    def nearer(self, points: Tensor, rng: np.random.Generator) -> Tensor:
+        """Joints (B, M, T, V, 3), some clips of them as a nearer camera sees them (the recipe's `crop`)."""
+        recipe, batch, device = self.recipe, len(points), points.device
+        if not recipe.crop:
+            return points
+        sides = 1 - (1 - recipe.crop_side) * rng.random((batch, 2))
+        side, place = (upload(draws, device, torch.float32) for draws in (sides, rng.random((batch, 2))))
+        return resampling.cropped(points, side, place, upload(rng.random(batch) < recipe.crop, device))
 
     def mirror(self, batch: Tensor) -> Tensor:
         """A batch in a mirror, left and right exchanged."""

@@ -30,11 +30,7 @@ class JointInputs(Inputs):
         """See `Inputs`."""
         recipe, batch, device = self.recipe, len(rows), clips.device
         points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
-        if recipe.crop:
-            sides = 1 - (1 - recipe.crop_side) * rng.random((batch, 2))
-            side, place = (upload(draws, device, torch.float32) for draws in (sides, rng.random((batch, 2))))
-            points = resampling.cropped(points, side, place, upload(rng.random(batch) < recipe.crop, device))
-        points = resampling.relative(points)
+        points = resampling.relative(self.nearer(points, rng))
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
         turn = (upload(draws, device, torch.float32) for draws in (angle, stretch))

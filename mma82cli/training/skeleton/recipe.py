@@ -20,6 +20,8 @@ class SkeletonRecipe(Recipe):
     frames: int = 32
     dropout: float = 0.5
     # augmentation
+    crop: float = 0.0
+    crop_side: float = 0.5
     flip: float = 0.5
     rotate: float = 0.0
     scale: float = 0.0
@@ -34,7 +36,8 @@ class SkeletonRecipe(Recipe):
     double_flip: bool = False
 
     limits: ClassVar = {
-        "frames": (1, 4096), "dropout": (0, 0.999), "flip": (0, 1), "rotate": (0, 180), "scale": (0, 0.9), "jitter": (0, 1),
+        "frames": (1, 4096), "dropout": (0, 0.999), "flip": (0, 1), "crop": (0, 1), "crop_side": (0.01, 1),
+        "rotate": (0, 180), "scale": (0, 0.9), "jitter": (0, 1),
         "time_crop": (0, 0.95), "logit_adjustment": (0, 10), "class_balance": (0, 1), "body_loss": (0, 100), "clips": (1, 1000),
     }  # fmt: skip
 
@@ -105,7 +108,6 @@ class STGCNRecipe(SkeletonRecipe):
     dilations: tuple[int, ...] = (1, 2, 3, 4)
     # augmentation
     crop: float = 0.5
-    crop_side: float = 0.5
     rotate: float = 12.0
     scale: float = 0.2
     jitter: float = 0.01
@@ -121,7 +123,7 @@ class STGCNRecipe(SkeletonRecipe):
     # test
     double_flip: bool = True
 
-    limits: ClassVar = {"channels": (1, 4096), "dilations": (1, 64), "crop": (0, 1), "crop_side": (0.01, 1)}
+    limits: ClassVar = {"channels": (1, 4096), "dilations": (1, 64)}
 
     def check(self) -> None:
         """Channels divide among the temporal branches, and never fall."""
