@@ -167,6 +167,18 @@ def test_distortion_leaves_missing_joints_missing():
     assert (drawn[:, 5] == 0).all() and (drawn[:, 6] > 0).any()
 
 
+@pytest.mark.parametrize("kind", [PoseC3DRecipe, STGCNRecipe])
+def test_a_nearer_camera_shows_fewer_joints_to_any_network(kind):
+    def drawn(crop):
+        inputs = changed(kind(), frames=8, crop=crop, crop_side=0.01).inputs(LAYOUT)
+        return inputs.train(clips(), np.arange(6), np.random.default_rng(0), inputs.scratch()).clone()
+
+    def empty(batch):  # channels or joints with nothing in them
+        return int((batch.flatten(2) == 0).all(2).sum()) if kind is PoseC3DRecipe else int((batch[..., 2] == 0).sum())
+
+    assert empty(drawn(1.0)) > empty(drawn(0.0))
+
+
 # -- clips -----------------------------------------------------------------------------------------------------
 
 
