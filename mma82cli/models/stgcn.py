@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mma82cli.models.folding import fold_norm
 from mma82cli.models.weights import some
 from mma82cli.records import DataError
 
@@ -264,10 +264,9 @@ def fold(model: STGCN) -> STGCN:
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
         if isinstance(module, TemporalConv):
-            module.enter = fuse_conv_bn_eval(module.enter, module.enter_bn)
-            module.add_module("enter_bn", nn.Identity())
+            fold_norm(module, "enter", "enter_bn")
         elif isinstance(module, (Block, GraphConv)) and module.down is not None:
-            module.down = fuse_conv_bn_eval(*module.down)
+            fold_norm(module.down, "0", "1")
     return folded
 
 
