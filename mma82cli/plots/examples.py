@@ -12,9 +12,9 @@ from textwrap import wrap
 import numpy as np
 
 from mma82cli.plots import chosen
-from mma82cli.plots.stills import film_of, moments, stills
+from mma82cli.plots.stills import film_needed, moments, stills
 from mma82cli.plots.style import GREY, INK, save, style
-from mma82cli.records import DataError, is_number, optional_span, record_id, video_path
+from mma82cli.records import DataError, is_number, optional_span, record_id
 
 HEEDS = ("--id", "--root")
 MOST = 8  # clips of a figure, where none is named
@@ -58,9 +58,7 @@ def kind(record: dict) -> str:
 
 def example(record: dict, root: str) -> Example:
     """A record with its stills. Raises DataError where it has no video, or the video has no frame."""
-    name, path = record_id(record), film_of(record, root)
-    if path is None:
-        raise DataError(f"{name}: there is no {video_path(record, root)}; expected the video (--root)")
+    name, path = record_id(record), film_needed(record, root)
     start, end = optional_span(record)
     if end is None:
         end = float(record["duration"]) if is_number(record.get("duration")) else _length(path)

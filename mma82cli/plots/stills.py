@@ -6,13 +6,21 @@ import os
 
 import numpy as np
 
-from mma82cli.records import video_path
+from mma82cli.records import DataError, record_id, video_path
 
 
 def film_of(record: dict, root: str) -> str | None:
     """The path of a record's video, None where it has none, or the file isn't there. Raises DataError for what is no name."""
     path = video_path(record, root) if record.get("video") else ""
     return path if os.path.isfile(path) else None
+
+
+def film_needed(record: dict, root: str) -> str:
+    """The path of a record's video. Raises DataError where there is none."""
+    path = film_of(record, root)
+    if path is None:
+        raise DataError(f"{record_id(record)}: there is no {video_path(record, root)}; expected the video (--root)")
+    return path
 
 
 def moments(start: float, end: float, count: int) -> np.ndarray:

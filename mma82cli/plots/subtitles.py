@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from mma82cli.plots.captions import TALLEST, captioned
-from mma82cli.plots.stills import film_of
+from mma82cli.plots.stills import film_needed
 from mma82cli.plots.timeline import Bars, bars, best_of
-from mma82cli.records import DataError, optional_span, record_id, video_path
+from mma82cli.records import optional_span, record_id
 from mma82cli.video import Video
 from mma82cli.video.writer import LETTERS, RATE, write_frames
 
@@ -24,9 +24,7 @@ def write(record: dict, root: str, folder: str) -> str:
     """Writes `overlay-ID.mp4` from the record's video, `segments` and `predictions`; returns its path. Raises DataError."""
     name = record_id(record)
     truth, found = bars(record, "segments"), bars(record, "predictions")
-    path = film_of(record, root)
-    if path is None:
-        raise DataError(f"{name}: there is no {video_path(record, root)}; expected the video (--root)")
+    path = film_needed(record, root)
     video, (start, end) = Video(path), optional_span(record)
     found = best_of(found, truth) if found else None
     parts = [(word, part) for word, part in (("truth", truth), ("found", found)) if part is not None]
