@@ -159,12 +159,8 @@ class _Stream:
     def flush(self) -> None:
         """Answers and writes what is waiting."""
         waiting, self.waiting = self.waiting, []
-        mine = [item for _, item in waiting[self.ranks.rank :: self.ranks.world]]
-        parts = [iter(part) for part in self.ranks.gather(self.inference(mine) if mine else [])]
-        if not self.ranks.first:
-            return
-        for i, (line, _) in enumerate(waiting):
-            answer = next(parts[i % self.ranks.world])
+        answers = self.ranks.shared([item for _, item in waiting], self.inference)
+        for (line, _), answer in zip(waiting, answers, strict=False):  # a process that isn't the first has none
             if isinstance(answer, dict):
                 self.pipe.write(self._enriched(line.record, answer))
             else:

@@ -81,10 +81,6 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
     for epoch in range(done + 1, recipe.epochs + 1):
         start = time.perf_counter()
         figures = {"epoch": epoch, "epochs": recipe.epochs, **train_epoch(model, optimizer, run, task, epoch, begun)}
-        if not run.ranks.first:
-            yield figures
-            begun = Begun()
-            continue
         delivered = task.deliver(model)
         if not _finite(delivered):
             raise DataError(f"the weights are not finite in epoch {epoch} (lr {figures['lr']:.3g}); lower lr or clip_norm")
@@ -93,7 +89,11 @@ def fit(model: nn.Module, run: Run, task: Task, resume: bool = False) -> Iterato
             checkpoint.save_state(folder / checkpoint.STATE, model, optimizer, task.state(), about)
             return
         if task.has_val and (epoch % recipe.validate_every == 0 or epoch == recipe.epochs):
-            figures |= task.validate(delivered)
+            figures |= task.validate(delivered, run.ranks)
+        if not run.ranks.first:
+            yield figures
+            begun = Begun()
+            continue
         if run.timed:
             figures["seconds"] = round(time.perf_counter() - start, 3)
 

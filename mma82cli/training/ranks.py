@@ -7,17 +7,18 @@ or scores (inference). Each clip is done by exactly one of them.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mma82cli.records import DataError
 
-WAIT = timedelta(hours=12)  # for each other: the first process validates alone; one that has died is torchrun's to notice
+WAIT = timedelta(hours=12)  # for each other: one may have the long films; one that has died is torchrun's to notice
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class Ranks:
         with _everyone_there():
             torch.distributed.gather_object(value, values)
         return values or [value]
+
+    def shared(self, items: Sequence, work: Callable[[Any], Iterable]) -> list:
+        """work(this process's share of the items) -> an answer each. The first process gets the answers to all of them, in
+        order; the others get none."""
+        mine = items[self.rank :: self.world]
+        parts = [iter(part) for part in self.gather(list(work(mine)) if len(mine) else [])]
+        return [next(parts[i % self.world]) for i in range(len(items))] if self.first else []
 
 
 @contextmanager

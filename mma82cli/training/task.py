@@ -125,8 +125,9 @@ class Task(Generic[RecipeT, Network]):
         """An epoch's figures from what `part_loss` counted over `rows` rows."""
         return {"train_top1": round(sums["hits"] / rows, 6)} if "hits" in sums else {}
 
-    def validate(self, model: Network) -> dict:
-        """{"val_…": a figure}; the recipe's `best` names the one that decides which checkpoint is the best."""
+    def validate(self, model: Network, ranks: Ranks) -> dict:
+        """{"val_…": a figure}; the recipe's `best` names the one that decides which checkpoint is the best. Processes share the
+        work; the first alone gets the figures, the others {}."""
         raise NotImplementedError
 
     def parameter_groups(self, model: Network) -> list[dict]:

@@ -22,6 +22,7 @@ from mma82cli.training.detection.predict import Detector
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import View, train_view
 from mma82cli.training.device import autocast
+from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.task import Task
 from mma82cli.video import Source
@@ -108,7 +109,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         }  # fmt: skip
         return (by_class + by_boundary) / len(loaded), counts
 
-    def gradients_ready(self, model: AdaTAD, size: int, counts: list[dict], ranks) -> None:
+    def gradients_ready(self, model: AdaTAD, size: int, counts: list[dict], ranks: Ranks) -> None:
         """Divides by the moving mean of how many points of a step have an action (of `batch_size` windows, where it is the
         epoch's last and smaller one)."""
         count = sum((each["positives"] for each in counts if "positives" in each), torch.zeros((), device=self.device))
@@ -190,10 +191,12 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
 
     # -- validation ----------------------------------------------------------------------------------------------
 
-    def validate(self, model: AdaTAD) -> dict:
+    def validate(self, model: AdaTAD, ranks: Ranks) -> dict:
         """mAP of the val films: {"val_map" over tIoU 0.1 to 0.9, "val_map50"}, of actions."""
         detect = Detector(model, self.recipe, self.source, self.device, self.dtype)
-        found = list(detect([film.clip for film in self.val]))
+        found = ranks.shared([film.clip for film in self.val], detect)
+        if not ranks.first:
+            return {}
         for film, answer in zip(self.val, found, strict=True):
             if isinstance(answer, DataError) and film.name not in self._told:
                 self._told.add(film.name)

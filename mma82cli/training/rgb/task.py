@@ -11,6 +11,7 @@ from mma82cli.devices import upload
 from mma82cli.models.gc_tsm import GCTSM
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
+from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.rgb.batches import tensor, train_clip
 from mma82cli.training.rgb.predict import Predictor
@@ -61,15 +62,14 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         return loss, {"hits": (logits.argmax(1) == labels).sum()}
 
-    def validate(self, model: GCTSM) -> dict:
+    def validate(self, model: GCTSM, ranks: Ranks) -> dict:
         """One view a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.recipe, self.source, self.device, self.dtype, views=False)
-        scores = []
-        for answer in predict([kept.clip for kept in self.val]):
+        scores = ranks.shared([kept.clip for kept in self.val], predict)
+        for answer in scores:
             if isinstance(answer, DataError):
                 raise answer
-            scores.append(answer)
-        return accuracy(np.argmax(scores, 1), np.array([kept.label for kept in self.val]))
+        return accuracy(np.argmax(scores, 1), np.array([kept.label for kept in self.val])) if ranks.first else {}
 
     def parameter_groups(self, model: GCTSM) -> list[dict]:
         """The authors' groups: gates and head learn faster, biases twice as fast, and only kernels decay."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mma82cli.devices import upload
 from mma82cli.taxonomy import Taxonomy
+from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
@@ -66,7 +67,8 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
             loss = loss + self.recipe.body_loss * F.nll_loss(chances.clamp(min=1e-8).log(), self.body[labels])
         return loss
 
-    def validate(self, model) -> dict:
+    def validate(self, model, ranks: Ranks) -> dict:
         """One clip a record -> {"val_top1", "val_mca"}."""
         predict = Predictor(model, self.inputs, self.device, self.dtype, num_clips=1)
-        return accuracy(predict.some(self.val, np.arange(len(self.val))).argmax(1), self.val.labels.cpu().numpy())
+        scores = ranks.shared(range(len(self.val)), lambda rows: predict.some(self.val, np.array(rows)))
+        return accuracy(np.argmax(scores, 1), self.val.labels.cpu().numpy()) if ranks.first else {}
