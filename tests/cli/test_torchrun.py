@@ -52,7 +52,7 @@ def test_two_processes_are_as_one(run, folder):
 
 
 def test_a_record_set_aside_cuts_no_process_short(folder):
-    """All processes have met it, but the silent one has done before the first has validated and written."""
+    """All processes have met it, but the silent one has done before the first has written."""
     lines = (folder / "clips.jsonl").read_text().replace('"split": "train"', '"split": "val"').splitlines()
     many = [json.dumps({**json.loads(lines[0]), "split": "train"}), *lines[1:] * 3, '{"id": "bad"}']
     (folder / "many.jsonl").write_text("\n".join(many))
