@@ -89,7 +89,6 @@ def run(
     'support_runs', the runs (from 0) in which a target clip is support: min(K, n-1) of n clips of a domain and class.
     Both add 'protocol' (in-domain, zero-shot, few-shot), so that `score --by protocol` keeps their results apart."""
     from mma82cli.protocol.counting import Clips
-    from mma82cli.protocol.places import known_places, strangers
     from mma82cli.protocol.plan import Plan, parse_ratio
 
     if apply:
@@ -106,20 +105,33 @@ def run(
         splits = [split for _, split in _read(pipe, clips, check=True, counted=bool(report))]
         _check(pipe, clips, splits)
         return _report(pipe, report, clips, splits, shares)
+    how = {"ratio": ratio, "group": group, "stratify": stratify, "within": within, "like": like, "fixed": fixed}
+    choices = plan.choices() | {name: value for name, value in how.items() if value}
     with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-        stale = []
-        for raw, old in _read(pipe, clips):
-            spool.write(raw)
-            stale.append(old is not None)
-        where = known_places(like, fixed or [], clips.grouping)
-        made = plan.make(clips, shares, where)
-        for note in [*strangers(fixed or [], clips.groups), *made.notes]:
-            pipe.note(note)
+        stale = _kept(pipe, clips, spool)
+        made = _made(pipe, clips, plan, shares, like, fixed or [])
         _report(pipe, report, clips, made.splits, shares)
         spool.seek(0)
-        rows = zip(spool, stale, *made[:3], strict=True)
-        how = {"ratio": ratio, "group": group, "stratify": stratify, "within": within, "like": like, "fixed": fixed}
-        _write(pipe, rows, publish, clips, plan.choices() | {name: value for name, value in how.items() if value})
+        _write(pipe, zip(spool, stale, *made[:3], strict=True), publish, clips, choices)
+
+
+def _kept(pipe, clips, spool) -> list[bool]:
+    """Counts every record and keeps its line -> of each whether it has fields that will be added."""
+    stale = []
+    for raw, old in _read(pipe, clips):
+        spool.write(raw)
+        stale.append(old is not None)
+    return stale
+
+
+def _made(pipe, clips, plan, shares: dict[str, float], like: str | None, fixed: list[str]):
+    """What the plan makes of the clips; a person hears what could not be as it was wanted."""
+    from mma82cli.protocol.places import known_places, strangers
+
+    made = plan.make(clips, shares, known_places(like, fixed, clips.grouping))
+    for note in [*strangers(fixed, clips.groups), *made.notes]:
+        pipe.note(note)
+    return made
 
 
 def _read(pipe, clips, check: bool = False, counted: bool = True):
