@@ -36,8 +36,7 @@ def write_report(pipe, lines: list[dict], choices: dict, format: str | None, tab
 
 def write_reports(pipe, reports: list[Report], format: str | None, tables: Callable[[list[dict]], list]) -> None:
     """Writes the reports one after the other, each with its signature."""
-    on_terminal = pipe.out.path is None and sys.stdout.isatty()
-    format = format or ("table" if on_terminal else "jsonl")
+    format = format or ("table" if _on_terminal(pipe) else "jsonl")
     for i, report in enumerate(reports):
         if format == "jsonl":
             for line in report.lines:
@@ -47,10 +46,16 @@ def write_reports(pipe, reports: list[Report], format: str | None, tables: Calla
                 if "value" in line:
                     pipe.out.write(f"{'null' if line['value'] is None else repr(line['value'])}\n".encode())
         else:
-            from mma82cli.forms import draw
+            pipe.out.write(b"\n" if i else b"")
+            write_tables(pipe, tables(report.lines), format, report.signature)
 
-            drawn = draw(tables(report.lines), format, _width(on_terminal), report.signature, on_terminal)
-            pipe.out.write((("\n" if i else "") + drawn).encode())
+
+def write_tables(pipe, tables: list, form: str, note: str) -> None:
+    """Writes tables, and a note under them, as the terminal has room for where that is where they go."""
+    from mma82cli.forms import draw
+
+    styled = _on_terminal(pipe)
+    pipe.out.write(draw(tables, form, _width(styled), note, styled).encode())
 
 
 def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]], list]) -> None:
@@ -73,6 +78,10 @@ def write_beside(pipe, out, rows: Iterable[dict], tables: Callable[[list[dict]],
         out.write(draw(tables(kept), form).encode())
     if shown:
         sys.stderr.write("\n" + draw(tables(kept), "table", _width(True, 2), styled=True))
+
+
+def _on_terminal(pipe) -> bool:
+    return pipe.out.path is None and sys.stdout.isatty()
 
 
 def _width(on_terminal: bool, stream: int = 1) -> int:

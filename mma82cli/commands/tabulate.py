@@ -42,7 +42,7 @@ def run(
     the row or column "all". A cell that two lines claim is an error."""
     import os
 
-    from mma82cli.forms import draw
+    from mma82cli.commands.report import write_tables
     from mma82cli.pivot import Pivot, melted
     from mma82cli.records import DataError
     from mma82cli.share import find
@@ -66,7 +66,7 @@ def run(
                 source.reject(line, error)
     if not pivot.cells:
         raise DataError("no lines with a value" + (f" where {', '.join(where)}" if where else ""))
-    pipe.out.write(draw([pivot.table()], format, note=pivot.note).encode())
+    write_tables(pipe, [pivot.table()], format, pivot.note)
 
 
 def _fields(text: str, option: str) -> list[str]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, as_lines
 
 PAPER = ROOT / "share" / "mma82" / "paper"
 LINES = [
@@ -30,6 +37,26 @@ def test_rows_columns_intervals_spreads_and_nulls(run):
     ]
     table = run("tabulate", stdin=LINES).out
     assert "a|b; a|c" in table and "Action" in table
+
+
+@pytest.mark.parametrize(
+    "command", ["score --metric top1 preds.jsonl", "tabulate --rows metric --columns domain,level lines.jsonl"]
+)
+def test_a_terminal_gets_titles_in_bold_and_lines_of_its_width(tmp_path, command):
+    (tmp_path / "lines.jsonl").write_bytes(as_lines(LINES[:3] + [LINES[3] | {"signature": "ties:lowest-id|" * 6}]))
+    (tmp_path / "preds.jsonl").write_text('{"id":"a","label":"Nodding","topk":[["Nodding",0.8]]}\n')
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 48, 0, 0))
+    env = {**os.environ, "TERM": "xterm-256color"}
+    words = [ROOT / "bin" / "mma82", *command.split()]
+    done = subprocess.run(words, stdout=follower, stderr=subprocess.PIPE, cwd=tmp_path, env=env)
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    os.close(follower)
+    assert done.returncode == 0 and done.stderr == b""
+    assert "\x1b[1m" in shown and "Top-1" in shown
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert 40 < max(map(len, bare)) <= 48, shown
 
 
 def test_two_files_side_by_side_are_neighbours(run, tmp_path):
