@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -220,7 +221,7 @@ def _add_segment(truth: dict[str, dict], record: dict, taxonomy: Taxonomy) -> No
 def videos_of(spans: Spans) -> Iterator[tuple[int, slice]]:
     """(video, its rows) of spans in the order of their videos."""
     first = np.flatnonzero(np.diff(spans.video, prepend=-1))
-    for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(spans.video)], strict=True):
+    for begin, end in pairwise([*first.tolist(), len(spans.video)]):
         yield int(spans.video[begin]), slice(begin, end)
 
 

@@ -51,21 +51,21 @@ class Predictions:
     split     only records of this split
     by        fields whose values make the groups; `file`, where a record has none, is the FILE's name
     truth     {id: record}, where predictions carry no truth of their own
-    softmax   turns logits into probabilities (only sums need it)
+    sums      whether scores are summed over body groups: logits are turned into probabilities, and `topk` does not do
     also      collects the detections of the same records
     """
 
     def __init__(
         self, pipe: Pipe, taxonomy: Taxonomy, target: str = "label", split: str | None = None, by: Iterable[str] = (),
-        truth: dict[str, dict] | None = None, softmax: bool = False, also: Detections | None = None,
+        truth: dict[str, dict] | None = None, sums: bool = False, also: Detections | None = None,
     ):  # fmt: skip
         self.pipe, self.taxonomy, self.target, self.split, self.by = pipe, taxonomy, target, split, tuple(by)
-        self.truth, self.softmax, self.also = truth, softmax, also
+        self.truth, self.sums, self.also = truth, sums, also
         self.other_taxonomies: set[str] = set()  # named by records, and not ours
         self.counts: list[Line] = []  # lines of `score --counts` met on the way
         self.scored: set[str] = set()  # ids of the truth that were met
         # records that the straight way does not suit
-        self._odd = truth is not None or softmax or also is not None or "file" in by
+        self._odd = truth is not None or sums or also is not None or "file" in by
         self._pack = struct.Struct(f"{len(taxonomy)}d")
         self._places: list[tuple[int, str]] = []  # (place of a file's line 0, name)
         self._seen = Seen()
@@ -174,7 +174,7 @@ class Predictions:
         if "scores" not in record and "topk" in record:
             return self._from_topk(record["topk"])
         scores = scores_of(record, self.taxonomy)
-        if self.softmax and record.get("scores_kind") == "logits":
+        if self.sums and record.get("scores_kind") == "logits":
             powers = np.exp(np.array(scores) - max(scores))
             return (powers / powers.sum()).tolist()
         return scores
@@ -182,6 +182,8 @@ class Predictions:
     def _from_topk(self, topk) -> list[float]:
         if not isinstance(topk, list) or not topk or not all(isinstance(pair, list) and len(pair) == 2 for pair in topk):
             raise wrong("topk", topk, "a list of [label, score], best first")
+        if self.sums:
+            raise DataError("'topk' holds no sum over a body group; expected 'scores', or --body max")
         scores = [float("-inf")] * len(self.taxonomy)
         for place, (label, _) in enumerate(topk):
             scores[self.taxonomy.id(label, "topk")] = -float(place)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mma82cli.metrics import METRICS
-from mma82cli.records import DataError
 
 LABEL_RULES = ("sklearn", "present", "union", "all")
 _START = {"max": -np.inf, "mapped": -np.inf, "sum": 0.0}  # of each rule: what an empty group scores
@@ -115,11 +114,9 @@ def rank_bodies(truth: np.ndarray, scores: np.ndarray, body: np.ndarray, rule: s
 
     rule "max": a group scores as its best action; "sum": as the sum of its actions' probabilities;
     "mapped": the five best actions are mapped to their groups, repeats and all (MA-52's packer).
-    Actions that a `topk` record leaves out score -inf. Raises DataError where a sum needs them.
+    Actions that a `topk` record leaves out score -inf.
     """
     groups = int(body.max()) + 1
-    if rule == "sum" and np.isneginf(scores).any():
-        raise DataError("'topk' holds no sum over a body group; expected 'scores', or --body max")
     combine = np.add.reduce if rule == "sum" else np.maximum.reduce
     grouped = np.stack([combine(scores[:, body == g], axis=1, initial=_START[rule]) for g in range(groups)], 1)  # (N, G)
     result = rank(body[truth], grouped)

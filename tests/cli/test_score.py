@@ -151,7 +151,9 @@ def test_topk_stands_for_scores_and_refuses_what_it_cannot_tell(run):
     assert {k: v for k, v in five.items() if k in one} == one
     refused = run("score", "--metric", "top5", stdin=short(1))
     assert refused.code == 1 and refused.out == "" and "topk" in refused.err
-    assert run("score", "--body", "sum", stdin=short(5)).code == 1
+    for k in (5, 82):  # places, even of all labels, add up to nothing
+        summed = run("score", "--body", "sum", stdin=short(k))
+        assert summed.code == 1 and summed.out == "" and "<stdin>:1: 'topk' holds no sum over a body group" in summed.err
 
 
 def test_duplicates_are_found_across_batches_and_files(run, tmp_path):

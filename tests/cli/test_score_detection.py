@@ -46,6 +46,8 @@ def test_levels_thresholds_and_signature(run):
     }  # fmt: skip
     suppressed = run("score", "--body-suppress", "hard", stdin=rows)
     assert "body:mapped+hard" in suppressed.records[0]["signature"]
+    silent = [dict(row, predictions=[]) for row in rows]
+    assert set(figures(run("score", "--body-suppress", "hard", stdin=silent)).values()) == {0}
     assert figures(suppressed)[0.5, "action"] == got[0.5, "action"] and figures(suppressed)[0.5, "body"] != got[0.5, "body"]
 
 
