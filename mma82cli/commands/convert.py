@@ -20,8 +20,8 @@ mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submis
 """
 OF = {  # options, and the formats that heed them
     "--annotator": ("csv", "elan", "label-studio", "labelu"), "--challenge": ("mac-mar",), "--columns": ("csv",),
-    "--first-id": ("csv", "list", "ma52", "scores"), "--keep-invalid": ("labelu",), "--layout": ("pyskl",),
-    "--names": ("scores",),
+    "--first-id": ("csv", "list", "ma52", "scores"), "--fps": ("csv", "epic", "label-studio", "mma52"),
+    "--keep-invalid": ("labelu",), "--layout": ("pyskl",), "--names": ("scores",),
 }  # fmt: skip
 WIDTH = max(map(len, FORMATS)) + 2
 FILES = [name for name, (_, _, writes, _) in FORMATS.items() if writes == "file"]
@@ -92,6 +92,8 @@ def run(
     for option in pipe.given:
         if option in OF and not {source, target}.intersection(OF[option]):
             raise WrongUsage(f"{option} is of {', '.join(OF[option])}; found {' and '.join(filter(None, (source, target)))}")
+    if split is not None and not source:
+        raise WrongUsage("--split names the split that FILEs of --from are; records have their own")
     if split is not None and split not in SPLITS.values():
         raise WrongUsage(f"--split is {split!r}; expected train, val or test")
     labels = load_taxonomy(taxonomy or ("ma52" if source in MA52 or target in MA52 else "mma82"))

@@ -141,6 +141,8 @@ def test_label_studio_counts_frames_from_one(run):
     (["--from", "elan", "--columns", "video=a"], "--columns is of csv; found elan"),
     (["--from", "list", "--to", "csv", "--names", "x"], "--names is of scores; found list and csv"),
     (["--to", "ma52", "--annotator", "a"], "--annotator is of csv, elan, label-studio, labelu; found ma52"),
+    (["--from", "elan", "--fps", "25"], "--fps is of csv, epic, label-studio, mma52; found elan"),
+    (["--to", "epic", "--split", "val"], "--split names the split that FILEs of --from are; records have their own"),
 ])  # fmt: skip
 def test_options_of_other_formats_are_refused(run, options, said):
     refused = run("convert", *options)
