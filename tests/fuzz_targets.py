@@ -21,6 +21,7 @@ from conftest import ROOT, Result, as_lines
 from samples import ANNOTATIONS, CLIPS, EMOTIONS, FIGURES, FOUND, SEGMENTS, TOPK, VIDEOS, samples
 
 from mma82cli.cli import main
+from mma82cli.commands.convert import OF
 from mma82cli.formats import FORMATS
 
 FEW = (partial(damage.in_lines, crowd=5), damage.in_bytes)  # two hundred films to learn from are work, not damage
@@ -212,9 +213,8 @@ def _conversions(joints: bytes, folder: Path) -> list[Target]:
         if reads and out.is_file():
             ways = {"labelu": JSON, "activitynet": JSON, "pyskl": (damage.in_bytes,)}.get(name, WORDS)
             seeds = (out.read_bytes(), evil) if name == "pyskl" else (out.read_bytes(),)
-            made.append(
-                Target(f"from {name}", ("convert", "--from", name, *more, "--fps", "25", "{}"), seeds, ways, f"in.{name}")
-            )
+            rate = ("--fps", "25") if name in OF["--fps"] else ()
+            made.append(Target(f"from {name}", ("convert", "--from", name, *more, *rate, "{}"), seeds, ways, f"in.{name}"))
     return made
 
 
