@@ -97,12 +97,11 @@ class Search:
 
     def prices(self, g: int, to: int, others: np.ndarray, inner: np.ndarray) -> np.ndarray:
         """(1 + len(others),) change of cost when g goes to split `to`: alone, or in exchange for each of `others`."""
-        a, pull, weight = self.split[g], self.pull, self.weight
-        alone = 2 * (weight[to] * pull[to, g] - weight[a] * pull[a, g])
-        both = weight[a] + weight[to]
-        back = 2 * (weight[a] * pull[a, others] - weight[to] * pull[to, others])
-        swapped = alone + back + both * (self.square[g] + self.square[others] - 2 * inner[others])
-        return np.concatenate(([alone + both * self.square[g]], swapped)) / SCALE**2
+        a = self.split[g]
+        both = self.weight[a] + self.weight[to]
+        back = 2 * (self.weight[a] * self.pull[a] - self.weight[to] * self.pull[to])  # (G,); g goes the other way
+        swapped = both * (self.square[g] + self.square - 2 * inner) + (back - back[g])
+        return np.concatenate(([both * self.square[g] - back[g]], swapped[others])) / SCALE**2
 
     def anneal(self, random: np.random.Generator, most: int) -> None:
         """At most `most` steps of one random group each, which goes where a heat bath of falling temperature sends it."""
