@@ -121,6 +121,8 @@ def _kept(pipe, clips, spool) -> list[bool]:
     for raw, old in _read(pipe, clips):
         spool.write(raw)
         stale.append(old is not None)
+    if any(stale):
+        pipe.note(f"{sum(stale)} of {len(stale)} records had a split already, which is replaced")
     return stale
 
 

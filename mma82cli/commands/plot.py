@@ -31,7 +31,9 @@ DETAILS = "\b\n" + "\n".join(ROWS)
 
 KindName = Annotated[Kind, typer.Argument(metavar="KIND", show_default=False, help="one of the kinds below")]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="folder for the files")]
-Ids = Annotated[list[str], typer.Option("--id", metavar="ID", show_default=False, help="draw these records; may be repeated")]
+Ids = Annotated[
+    list[str], typer.Option("--id", metavar="ID", show_default=False, help="these records, not the first few; may be repeated")
+]
 
 OwnLabels = Annotated[
     str, typer.Option("--taxonomy", metavar="NAME|FILE", show_default=False, help="labels of the scores (overlay, confusion)")
@@ -58,15 +60,21 @@ def run(
     modules = {name: import_module(f"mma82cli.plots.{KINDS[name][0]}") for name in kinds}
     heeded = dict.fromkeys(["--out", *chain(*(getattr(module, "HEEDS", ()) for module in modules.values()))])
     only(pipe, f"{', '.join(kinds)}: goes by {', '.join(heeded)} alone", "KIND", "FILE", "--output", "--on-error", *heeded)
+    faults = {}
     for name, module in modules.items():
         with_file = getattr(module, "WITH_FILE", False)
         records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
         try:
-            paths = module.draw(records, out, Options(root, tuple(ids or ()), taxonomy, layout))
+            for path in module.draw(records, out, Options(root, tuple(ids or ()), taxonomy, layout)):
+                pipe.write({"figure": path})
         except UNFIT as error:
             raise DataError(f"{name}: lines unlike those that it is drawn from ({type(error).__name__}: {error})") from error
-        for path in paths:
-            pipe.write({"figure": path})
+        except DataError as error:
+            faults[name] = error
+    if len(faults) == len(modules):
+        raise next(iter(faults.values()))
+    for name, fault in faults.items():  # of several that `auto` tried
+        pipe.note(f"no {name}: {fault}")
 
 
 def _fitting(lines) -> tuple[list[str], Iterator]:

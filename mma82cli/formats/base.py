@@ -117,13 +117,18 @@ def json_of(data: bytes, what: str):
         raise FileError(f"broken JSON ({json_fault(error)}); expected {what}", error.lineno, error.colno) from None
 
 
-def rows(file) -> Iterator[tuple[int, list[str]]]:
-    """(number of the row's first line, cells) of a table; tabs, semicolons or commas, by what its first line has most of.
-    Bytes that are no UTF-8 stay in as surrogates, for `row_of` to complain about in their row."""
+def rows(file) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """What is between the cells of a table, and its (number of the row's first line, cells); tabs, semicolons or commas, by
+    what its first line has most of. Bytes that are no UTF-8 stay in as surrogates, for `good_text` to complain about."""
     lines = (raw.decode("utf-8-sig" if i == 1 else "utf-8", "surrogateescape") for i, raw in enumerate(file, 1))
     first = next(lines, "")
     delimiter = max("\t,;", key=lambda d: (first.count(d), d == ","))
-    reader = csv.reader((line.rstrip("\r\n") + "\n" for line in _before(first, lines)), delimiter=delimiter)
+    return delimiter, _split((line.rstrip("\r\n") + "\n" for line in _before(first, lines)), delimiter)
+
+
+def _split(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(number of the row's first line, cells); FileError where the quotes are wrong."""
+    reader = csv.reader(lines, delimiter=delimiter)
     while True:
         number = reader.line_num + 1
         try:
@@ -167,7 +172,7 @@ def _before(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 def named_rows(file, needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, {column: cell}) of a table whose header has the columns `needed`."""
-    table = rows(file)
+    _, table = rows(file)
     _, header = next(table, (1, []))
     header = [cell.strip() for cell in header]
     missing = [column for column in needed if column not in header]
@@ -201,10 +206,14 @@ def to_seconds(value: str, what: str) -> float:
     """Seconds, written `83.25`, `1:23.25` or `00:01:23.25`."""
     total = 0.0
     parts = value.strip().split(":")
-    if len(parts) > 3 or any("-" in part for part in parts[1:]):
+    try:
+        numbers = [to_number(part, what) for part in parts]
+    except DataError:
+        numbers = []
+    if not 1 <= len(numbers) <= 3 or any("-" in part for part in parts[1:]):
         raise wrong(what, value, "seconds, or HH:MM:SS.ss")
-    for part in parts:
-        total = total * 60 + to_number(part, what)
+    for found in numbers:
+        total = total * 60 + found
     return round(total, 6) if len(parts) > 1 else total
 
 

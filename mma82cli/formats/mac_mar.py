@@ -27,7 +27,7 @@ class Reader(base.Reader):
         self.other_bodies = 0
 
     def entries(self, file, name: str):
-        table = base.rows(file)
+        _, table = base.rows(file)
         header = [cell.strip() for cell in next(table, (1, []))[1]]
         year = next((year for year, columns in HEADERS.items() if set(columns) <= set(header)), None)
         if year is None:

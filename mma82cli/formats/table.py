@@ -28,7 +28,7 @@ class Reader(base.Reader):
 
     def entries(self, file, name: str):
         asked = self.options.columns
-        table = base.rows(file)
+        delimiter, table = base.rows(file)
         if asked and all(part.isdigit() for column in asked.values() for part in column.split("..")):
             header = None  # columns by their number
             places = {field: self._places(field, column, None) for field, column in asked.items()}
@@ -41,7 +41,7 @@ class Reader(base.Reader):
                 for field, at in places.items()
                 if isinstance(at, list) or at < len(cells)
             }
-            yield number, (row, len(cells), len(header if header is not None else cells))
+            yield number, (_pointed(row) if delimiter == ";" else row, len(cells), len(header if header is not None else cells))
 
     def _by_header(self, header: list[str] | None) -> dict[str, int | list[int]]:
         """{field: index of its column, or those of its columns}."""
@@ -146,6 +146,19 @@ class Reader(base.Reader):
             return [base.to_number(cell, "scores") for cell in cells]
         values = base.json_of(cells[0].encode(), "a list of numbers")
         return scores_of({"scores": values}, self.options.labels)
+
+
+def _pointed(row: dict) -> dict:
+    """The row of a table with semicolons, which spreadsheets write where the decimal sign is a comma, with points in numbers."""
+    return row | {
+        field: [_point(one) for one in cell] if isinstance(cell, list) else _point(cell)
+        for field, cell in row.items()
+        if field in (*TIMES, *NUMBERS, *INTEGERS, *FRAMES, "scores")
+    }
+
+
+def _point(cell: str) -> str:
+    return cell.replace(",", ".") if re.fullmatch(r"[^,.\[]*,[^,.]*", cell) else cell
 
 
 def _by_label(names: list[str], places: list[int], labels) -> list[int]:

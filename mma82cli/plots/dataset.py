@@ -13,7 +13,10 @@ KINDS = {"clips": "Clips (recognition)", "segments": "Segments (detection)"}
 
 def rows_of(lines: Iterable[dict], table: str) -> list[dict]:
     """The rows of one table of `stats`. Raises DataError where there are none."""
+    lines = list(lines)
     rows = [line for line in lines if line.get("table") == table]
+    if not rows and table == "bodies" and any(line.get("table") for line in lines):
+        raise DataError("no lines of the table 'bodies', for the labels have no body groups; expected some that have")
     if not rows:
         raise DataError(f"no lines of the table '{table}'; expected what `mma82 stats` writes")
     return rows

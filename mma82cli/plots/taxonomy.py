@@ -20,7 +20,7 @@ def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
     rows = [line for line in lines if isinstance(line.get("label"), str) and isinstance(line.get("body"), str)]
     rows = [row for row in rows if row.get("table", "classes") == "classes"]
     if not rows:
-        raise DataError("no labels with a body group; expected what `mma82 labels` or `mma82 stats` writes")
+        raise DataError("no labels with a body group; expected `mma82 labels` or `mma82 stats` of a label set that has some")
     with style():
         return save(figure(rows), folder, "taxonomy")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 from mma82cli.records import DataError, is_number
 from mma82cli.validation.fields import SPREAD, Fault, wrong
@@ -40,7 +41,9 @@ class Media:
     def _look(self, name: str) -> tuple[Fault | None, float, float]:
         path = os.path.join(self.root, name)
         if not os.path.exists(path):
-            return Fault("video", "missing-file", f"{path}: No such file or directory", name), 0.0, 0.0
+            near = _with_ending(os.path.dirname(path) or ".").get(os.path.basename(path))
+            hint = f"; there is {near}" if near else ""
+            return Fault("video", "missing-file", f"{path}: No such file or directory{hint}", name), 0.0, 0.0
         try:
             video = Video(path)
         except DataError as error:
@@ -49,6 +52,15 @@ class Media:
             return None, video.fps, video.duration
         finally:
             video.close()
+
+
+@cache
+def _with_ending(folder: str) -> dict[str, str]:
+    """{name without its ending: name} of the files in a folder; none where there is no such folder."""
+    try:
+        return {os.path.splitext(name)[0]: name for name in sorted(os.listdir(folder))}
+    except OSError:
+        return {}
 
 
 def _spans(record: dict) -> list[dict]:

@@ -52,6 +52,21 @@ def test_a_table_of_emotion_clips_lists_their_actions(run):
     assert wrong.code == 1 and "<stdin>:2: field 'actions' is \"Flying\"" in wrong.err
 
 
+def test_a_comma_is_a_decimal_sign_between_semicolons(run):
+    table = "video;start;end;label;fps;x\na,1.mp4;0:02,5;9,25;3;29,97;1,5\n"
+    assert run("convert", "--from", "csv", "-q", stdin=table).records == [
+        {"video": "a,1.mp4", "start": 2.5, "end": 9.25, "label": "Tilting forward/backward", "fps": 29.97}
+    ]
+    header = ";".join(f"s{i}" for i in range(82))
+    scores = run("convert", "--from", "csv", "--columns", "scores=s0..s81,id=id", stdin=f"id;{header}\na{';0,5' * 82}\n")
+    assert scores.records == [{"id": "a", "scores": [0.5] * 82}]
+    for cells, said in (("1.000,5", "1.000,5"), ("0:0x", "0:0x")):
+        wrong = run("convert", "--from", "csv", stdin=f"video;start;end\na.mp4;{cells};9\n")
+        assert wrong.err == f"mma82 convert: <stdin>:2: field 'start' is \"{said}\"; expected seconds, or HH:MM:SS.ss\n"
+    tabs = run("convert", "--from", "csv", stdin="video\tstart\tend\na.mp4\t1,500\t9\n")
+    assert tabs.code == 1 and "field 'start' is \"1,500\"" in tabs.err
+
+
 def test_labelu_names_uploads_anew(run, tmp_path):
     def exported(*names):
         path = tmp_path / "anna.json"

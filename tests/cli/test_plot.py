@@ -100,6 +100,16 @@ def test_overlay_of_labels_and_joints_of_ones_own(run, tmp_path, waving):
     assert "`mma82 infer --keep-keypoints` writes" in run("plot", "overlay", "--out", tmp_path, stdin=[record]).err
 
 
+@pytest.mark.skipif(cv2.__version__ < "5", reason="OpenCV 4 has no letters beyond ASCII")
+def test_captions_have_letters_of_any_language(run, tmp_path, waving):
+    films = []
+    for label in ("sch?tteln", "schütteln", "点头"):
+        drawn = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "id": "a", "label": label}])
+        assert drawn.code == 0, drawn.err
+        films.append((tmp_path / "overlay-a.mp4").read_bytes())
+    assert len(set(films)) == 3
+
+
 @pytest.mark.parametrize("far", [2**31, -1e18, 3e38])
 def test_a_joint_beyond_all_pictures_harms_none(run, tmp_path, waving, far):
     frames = [[far if i == 3 * 10 + 1 else value for i, value in enumerate(frame)] for frame in waving["keypoints"]]
@@ -171,9 +181,19 @@ def test_auto_knows_what_to_draw(run, tmp_path):
         drawn = run("plot", "auto", "--out", tmp_path, stdin=made.out)
         assert drawn.code == 0, drawn.err
         assert [Path(x["figure"]).name for x in drawn.records] == [f"{kind}.{end}" for kind in kinds for end in ("svg", "png")]
+    timeless = run("plot", "auto", "--out", tmp_path, stdin=run("stats", stdin=[{"id": "a", "label": "Nodding"}]).out)
+    assert timeless.code == 0 and [Path(x["figure"]).stem for x in timeless.records[::2]] == ["ring", "classes"]
+    assert timeless.err.startswith("mma82 plot: no violin: no record told how long it is") and timeless.err.count("\n") == 1
     refused = run("plot", "auto", "--out", tmp_path, stdin=[{"id": "x", "label": "Nodding"}])
     assert refused.code == 1 and refused.err.startswith('mma82 plot: no figure is made of a line with "id", "label"; ')
     assert run("plot", "auto", "--out", tmp_path, stdin=b"").err.startswith("mma82 plot: no figure is made of no line")
+
+
+def test_figures_of_body_groups_say_where_labels_have_none(run, tmp_path):
+    (tmp_path / "own.json").write_text('{"name":"own","labels":["yes"]}')
+    made = run("stats", "--taxonomy", tmp_path / "own.json", stdin=[{"id": "a", "label": "yes"}])
+    refused = run("plot", "ring", "--out", tmp_path, stdin=made.out)
+    assert refused.code == 1 and "the labels have no body groups" in refused.err
 
 
 def test_timeline_of_truth_and_predictions(run, tmp_path):

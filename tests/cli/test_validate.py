@@ -103,12 +103,15 @@ def test_media_are_opened_once_and_judged(run, tmp_path):
         {"id": "f", "video": "good.avi", "fps": 30},
         {"id": "b", "video": "bad.avi"},
         {"id": "m", "video": "none.avi"},
+        {"id": "n", "video": "good"},
     ]
     result = run("validate", "--media", "--root", tmp_path, stdin=records)
     found = [(r["line"], r["field"], r["fault"]) for r in result.records]
     assert found == [
         (2, "end", "beyond-duration"), (3, "fps", "fps-mismatch"), (4, "video", "unreadable-file"), (5, "video", "missing-file"),
+        (6, "video", "missing-file"),
     ]  # fmt: skip
+    assert result.records[-1]["message"] == f"{tmp_path}/good: No such file or directory; there is good.avi"
     assert run("validate", stdin=records).code == 0
 
 
