@@ -368,7 +368,7 @@ complete -c mma82 -n __mma82_none -f -a plot -d 'figures of what the other comma
 complete -c mma82 -n '__mma82_command help' -f -a plot
 complete -c mma82 -n '__mma82_command plot' -l out -x -a '(__fish_complete_directories)' -d 'folder for the files'
 complete -c mma82 -n '__mma82_command plot' -l root -x -a '(__fish_complete_directories)' -d 'folder that \'video\' paths are relative to'
-complete -c mma82 -n '__mma82_command plot' -l id -x -d 'draw these records; may be repeated'
+complete -c mma82 -n '__mma82_command plot' -l id -x -d 'these records, not the first few; may be repeated'
 complete -c mma82 -n '__mma82_command plot' -l taxonomy -r -F -a 'emotion7 emotion8 ma52 mma82 mma82-fig3' -d 'labels of the scores (overlay, confusion)'
 complete -c mma82 -n '__mma82_command plot' -l layout -r -F -a 'coco133 coco17 jhmdb15' -d 'joint set of the records'
 complete -c mma82 -n '__mma82_command plot' -s o -l output -r -F -d 'write here, atomically'
