@@ -7,7 +7,7 @@ What is fetched goes to `cache_dir()`.
 
 from __future__ import annotations
 
-import json
+import codecs
 import os
 import sys
 from collections.abc import Callable
@@ -62,9 +62,11 @@ def find(kind: str, name: str, suffix: str) -> Path:
 
 def load_json(kind: str, name: str, build: Callable):
     """`build(contents)` of the JSON file that `name` stands for. Raises WrongUsage, or DataError naming the file."""
+    import orjson
+
     path = find(kind, name, ".json")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = orjson.loads(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except (OSError, ValueError) as error:
         raise WrongUsage(f"{path}: {error}") from None
     try:

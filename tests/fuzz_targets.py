@@ -147,6 +147,7 @@ def _variants(folder: Path, joints: bytes, filmed: bytes) -> list[Target]:
     """Other options of the commands that read lines."""
     annotations, videos, clips, topk = map(as_lines, (ANNOTATIONS, VIDEOS, CLIPS, TOPK))
     scored = as_lines([{"id": f"c{i}", "label": i % 82, "scores": [0.5] * 82} for i in range(5)])
+    placed = as_lines([{**c, "split": "train"} for c in CLIPS])
     few = as_lines([{**c, "domain": ("lab", "street")[i % 2]} for i, c in enumerate(CLIPS)])
     counts, map_counts = (
         call("score", "--counts", *o, stdin=d).out.encode() for o, d in (((), topk), (("--metric", "map"), videos))
@@ -162,10 +163,8 @@ def _variants(folder: Path, joints: bytes, filmed: bytes) -> list[Target]:
         Target("score --items", ("score", "--items", "{}"), (scored,)),
         Target("score --truth", ("score", "--truth", "{}", str(folder / "topk.jsonl")), (clips,)),
         Target("score of counts", ("score", "{}"), (counts, map_counts)),
-        Target(
-            "make-splits --check", ("make-splits", "--check", "{}"), (as_lines([{**c, "split": "train"} for c in CLIPS]),)
-        ),
-        Target("make-splits --like", ("make-splits", "--like", "{}", str(folder / "clips.jsonl")), (clips,)),
+        Target("make-splits --check", ("make-splits", "--check", "{}"), (placed,)),
+        Target("make-splits --like", ("make-splits", "--like", "{}", str(folder / "clips.jsonl")), (placed,)),
         Target(
             "make-splits few-shot",
             ("make-splits", "--protocol", "few-shot", "--source", "lab", "--target", "street", "--shots", "1", "{}"),
@@ -207,9 +206,10 @@ def _conversions(joints: bytes, folder: Path) -> list[Target]:
         more = ("--taxonomy", "mma82") if name in ("ma52", "mma52", "mac-mar", "mac-mmad") else ()
         if not writes:
             continue
+        if name == "elan":  # of one video
+            data = data.splitlines(keepends=True)[0]
         made.append(Target(f"to {name}", ("convert", "--to", name, *more, "-o", str(folder / "out"), "{}"), (data,)))
-        one = data.splitlines(keepends=True)[0] if name == "elan" else data
-        call("convert", "--to", name, *more, "-o", out, stdin=one)
+        call("convert", "--to", name, *more, "-o", out, stdin=data)
         if reads and out.is_file():
             ways = {"labelu": JSON, "activitynet": JSON, "pyskl": (damage.in_bytes,)}.get(name, WORDS)
             seeds = (out.read_bytes(), evil) if name == "pyskl" else (out.read_bytes(),)
@@ -292,10 +292,11 @@ def _networks(folder: Path, quick: bool) -> list[Target]:
     if quick:
         return made
     import torch
+    from safetensors.torch import load
 
     checkpoint, joints = (folder / "run" / "best.safetensors").read_bytes(), str(folder / "joints.jsonl")
     for name, value in (
-        ("good.pth", {"state_dict": {"backbone.conv1.conv.weight": torch.zeros(3, 3)}}),
+        ("good.pth", {"state_dict": load(checkpoint)}),
         ("evil.pth", {"state_dict": Evil(str(folder / "canary"))}),
     ):
         torch.save(value, folder / name)

@@ -6,13 +6,13 @@ Ours: the safetensors metadata key "mma82" holds a JSON object {"recipe": {…fl
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import torch
 from torch import Tensor, nn
 
@@ -59,7 +59,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safe_open(str(path), framework="pt") as file:
             metadata = (file.metadata() or {}).get(METADATA, "{}")
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        about = json.loads(metadata)
+        about = orjson.loads(metadata)
         recipe = about.get("recipe") or {}
         return Checkpoint(state, dict(recipe), about.get("taxonomy"), about)
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:

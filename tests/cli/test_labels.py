@@ -33,6 +33,9 @@ def test_a_label_set_of_ones_own(run, tmp_path):
         refused = labels(bad)
         assert refused.code == 1 and refused.err.startswith(f"mma82 labels: {mine}: ") and words in refused.err, refused.err
         assert refused.err.count("\n") == 1
+    half = labels('{"labels":["yes","\\ud83d"]}')  # of a character beyond the 16 bits of its time
+    assert half.code == 2 and "surrogate" in half.err and half.err.count("\n") == 1
+    assert labels('\ufeff{"labels":["yes"]}').records[0]["label"] == "yes"
 
 
 def test_the_mapping_of_ma52(run):
