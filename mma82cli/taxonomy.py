@@ -10,6 +10,8 @@ from functools import cached_property
 from mma82cli import share
 from mma82cli.records import DataError, show, wrong
 
+FEW = 8  # labels that an error may list
+
 
 @dataclass(frozen=True)
 class Taxonomy:
@@ -41,7 +43,9 @@ class Taxonomy:
         if found is not None:
             return found
         another = "; --taxonomy FILE for labels of your own" if self.name == "mma82" and isinstance(label, str) else ""
-        raise wrong(field, label, f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias{another})")
+        names = f": {', '.join(self.names)}" if len(self.names) <= FEW else ""
+        expected = f"a label of {self.name} (an id 0..{len(self.names) - 1}, a name or an alias{names}{another})"
+        raise DataError(f"field '{field}' is missing; expected {expected}") if label is None else wrong(field, label, expected)
 
     def group(self, label: int) -> str | None:
         """The name of a label's body group; None in a flat label set."""

@@ -29,7 +29,8 @@ How often, of all clips of the emotion and of all other clips:
                     likely. null: 0/0, nobody does it. "inf": x/0
   direction         more, less or equal: on which side of 1 the ratio is
   ratio_smoothed    the ratio with half a clip added everywhere; of an
-                    action that nobody does it says nothing
+                    action that nobody or hardly anybody does it says
+                    nothing
   phi               effect size, -1 to 1: 0.1 is small, 0.3 medium
 
 \b

@@ -17,6 +17,7 @@ from mma82cli.taxonomy import Taxonomy
 SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "testing": "test",
 }  # fmt: skip
+UTF8 = "UTF-8 (Excel: save as CSV UTF-8; `iconv -f cp1252 -t utf-8` mends files)"
 MA52 = ("ma52", "mma52", "mac-mar", "mac-mmad")  # formats whose ids are MA-52's
 
 
@@ -106,7 +107,7 @@ def text_of(raw: bytes, number: int) -> str:
     try:
         return raw.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as bad:
-        raise DataError(f"bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text", bad.start + 1) from None
+        raise DataError(f"bad UTF-8, byte 0x{raw[bad.start]:02x}; expected {UTF8}", bad.start + 1) from None
 
 
 def json_of(data: bytes, what: str):
@@ -122,6 +123,8 @@ def rows(file) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     what its first line has most of. Bytes that are no UTF-8 stay in as surrogates, for `good_text` to complain about."""
     lines = (raw.decode("utf-8-sig" if i == 1 else "utf-8", "surrogateescape") for i, raw in enumerate(file, 1))
     first = next(lines, "")
+    if first[:2] in ("\udcff\udcfe", "\udcfe\udcff"):
+        raise FileError(f"UTF-16 text; expected {UTF8.replace('cp1252', 'utf-16')}", 1)
     delimiter = max("\t,;", key=lambda d: (first.count(d), d == ","))
     return delimiter, _split((line.rstrip("\r\n") + "\n" for line in _before(first, lines)), delimiter)
 
@@ -161,7 +164,7 @@ def good_text(value: str) -> str:
     if not value.isascii():
         found = next((c for c in value if "\ud800" <= c <= "\udfff"), None)
         if found:
-            raise DataError(f"bad UTF-8, byte 0x{ord(found) & 0xFF:02x}; expected UTF-8 text")
+            raise DataError(f"bad UTF-8, byte 0x{ord(found) & 0xFF:02x}; expected {UTF8}")
     return value
 
 

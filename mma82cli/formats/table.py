@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 
 import orjson
 
@@ -79,7 +80,9 @@ class Reader(base.Reader):
                 raise WrongUsage("--columns names column 0; expected numbers from 1")
             return int(column) - 1
         if column not in header:
-            raise base.FileError(f"no column {column!r} in the header {show(header)}; expected what --columns names", 1)
+            near = get_close_matches(column, header, 1, 0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else "; expected what --columns names"
+            raise base.FileError(f"no column {column!r} in the header {show(header)}{hint}", 1)
         if header.count(column) > 1:
             raise base.FileError(f"two columns are named {column!r}; expected one", 1)
         return header.index(column)
@@ -125,8 +128,8 @@ class Reader(base.Reader):
         if field in INTEGERS or field in FRAMES:
             return base.to_integer(cell, field)
         if field == "split":
-            return base.SPLITS.get(cell.strip().casefold(), cell)
-        return cell
+            return base.SPLITS.get(cell.strip().casefold(), cell.strip())
+        return cell.strip()
 
     def notes(self) -> list[str]:
         if not self.left_out:
@@ -138,7 +141,10 @@ class Reader(base.Reader):
         """Of labels with semicolons or bars between them, or of a JSON list; none of an empty cell."""
         listed = base.json_of(cell.encode(), "a list of labels") if cell.lstrip().startswith("[") else re.split(r"[;|]", cell)
         found = [name for name in listed if not isinstance(name, str) or name.strip()]
-        return [base.label_name(name, self.options.labels, "actions", self.options.first_id) for name in found]
+        try:
+            return [base.label_name(name, self.options.labels, "actions", self.options.first_id) for name in found]
+        except DataError as error:
+            raise DataError(f"{error}, and ; or | between several") from None
 
     def _scores(self, cells: list[str]) -> list[float]:
         """Of a cell a label, or of one that holds a JSON list, as pandas writes it."""

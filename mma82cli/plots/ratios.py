@@ -10,7 +10,8 @@ from mma82cli.emotion.ratio import SURE
 from mma82cli.plots import written_by
 from mma82cli.plots.style import GREY, INK, save, style
 
-FIELDS = ("emotion", "label", "ratio", "ratio_smoothed", "q")
+FIELDS = ("emotion", "label", "ratio", "ratio_smoothed", "direction", "q")
+SIDES = {"more": max, "less": min, "equal": lambda smoothed, one: smoothed}  # of 1, as `direction` has it
 
 
 def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
@@ -23,7 +24,8 @@ def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
 def figure(lines: list[dict]):
     """The smoothed R of every emotion and action (Eq. 7), on a logarithmic scale from 1/8 to 8; a dot where q < `SURE`.
 
-    Where R is 0/0 its smoothed value only tells how many clips there are, so nothing is shown.
+    Where R is 0/0 its smoothed value only tells how many clips there are, so nothing is shown. Of a rare action half a clip
+    can take R to the other side of 1 (0 of 40 clips against 1 of 279 would be 2.3 times as likely): that is shown as 1.
     """
     from matplotlib.figure import Figure
 
@@ -31,7 +33,7 @@ def figure(lines: list[dict]):
     shown, sure = np.full((len(actions), len(emotions)), np.nan), np.zeros((len(actions), len(emotions)), bool)
     for x in lines:
         cell = actions.index(x["label"]), emotions.index(x["emotion"])
-        shown[cell] = np.nan if x["ratio"] is None else np.log2(x["ratio_smoothed"])
+        shown[cell] = np.nan if x["ratio"] is None else SIDES[x["direction"]](np.log2(x["ratio_smoothed"]), 0)
         sure[cell] = x["q"] is not None and x["q"] < SURE
     left, row, column = 0.2 + 0.053 * max(map(len, actions)), 0.125, 0.42
     wide, high = left + column * len(emotions) + 0.4, row * len(actions)

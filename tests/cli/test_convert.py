@@ -52,6 +52,24 @@ def test_a_table_of_emotion_clips_lists_their_actions(run):
     assert wrong.code == 1 and "<stdin>:2: field 'actions' is \"Flying\"" in wrong.err
 
 
+def test_tables_as_spreadsheets_leave_them(run):
+    columns = ("convert", "--from", "csv", "--columns", "id=Nr.,emotion=Gefühl,subject=wer,actions=was")
+    table = '\ufeffNr.;Gefühl;wer;was\r\n1;anger ; s1 ;"Nodding; Waving"\r\n;;;\r\n2;;s1;\r\n'
+    assert run(*columns, stdin=table).records == [
+        {"id": "1", "emotion": "anger", "subject": "s1", "actions": ["Nodding", "Waving"]},
+        {"id": "2", "subject": "s1", "actions": []},
+    ]
+    commas = run(*columns, stdin=table.replace("Nodding; ", "Nodding, "))
+    assert commas.err.endswith("and ; or | between several\n") and 'is "Nodding, Waving"' in commas.err
+    for text, said in (
+        (table.encode("utf-16"), "<stdin>:1: UTF-16 text; expected UTF-8 (Excel: save as CSV UTF-8; `iconv -f utf-16 -t utf-8`"),
+        (table[1:].replace("s1", "é").encode("cp1252"), "<stdin>:2: bad UTF-8, byte 0xe9; expected UTF-8 (Excel: save as CSV"),
+        (table.replace("Nr.", "Nr. 1"), "; did you mean 'Nr. 1'?"),
+    ):
+        wrong = run("convert", "--from", "csv", "--columns", "id=Nr.,subject=wer", stdin=text)
+        assert wrong.code == 1 and said in wrong.err, wrong.err
+
+
 def test_a_comma_is_a_decimal_sign_between_semicolons(run):
     table = "video;start;end;label;fps;x\na,1.mp4;0:02,5;9,25;3;29,97;1,5\n"
     assert run("convert", "--from", "csv", "-q", stdin=table).records == [

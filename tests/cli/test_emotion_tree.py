@@ -158,6 +158,17 @@ def test_plots_are_the_same_bytes_again_and_from_the_lines(run, plain, tmp_path)
     assert run("plot", "ratios", "--out", tmp_path / "c", stdin=some).code == 0
 
 
+def test_what_is_less_frequent_is_never_drawn_as_more(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    rare = {"label": "Waving", "q": 1, "emotion": "sad", "ratio": 0.0, "direction": "less"}  # 0 of 40 clips, 1 of 279 others
+    drawn = []
+    for smoothed in (2.28, 1.0, 0.5):
+        made = run("plot", "ratios", "--out", tmp_path, stdin=[{**rare, "ratio_smoothed": smoothed}])
+        assert made.code == 0, made.err
+        drawn.append((tmp_path / "ratios.png").read_bytes())
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_plot_says_what_it_lacks(run, tmp_path):
     (tmp_path / "file").write_text("x")
     result = run("emotion-tree", "--plot", tmp_path / "file", stdin=CLIPS)
