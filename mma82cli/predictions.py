@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from mma82cli.fingerprints import Seen
-from mma82cli.records import MISSING, DataError, group_of, record_id, run_of, scores_of, show, wrong
+from mma82cli.records import MISSING, DataError, good_probabilities, group_of, record_id, run_of, scores_of, show, wrong
 from mma82cli.stream import Line, Pipe, parse
 from mma82cli.taxonomy import Taxonomy
 
@@ -177,6 +177,8 @@ class Predictions:
         if self.sums and record.get("scores_kind") == "logits":
             powers = np.exp(np.array(scores) - max(scores))
             return (powers / powers.sum()).tolist()
+        if self.sums:
+            good_probabilities(scores)
         return scores
 
     def _from_topk(self, topk) -> list[float]:

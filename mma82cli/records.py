@@ -106,6 +106,13 @@ def scores_of(record: dict, taxonomy) -> list:
     return scores
 
 
+def good_probabilities(values: list) -> None:
+    """Raises DataError where one is no probability, give or take what rounding makes of it."""
+    for found in (min(values), max(values)):
+        if not 0 <= found <= 1.001:
+            raise wrong("scores", found, 'probabilities, or "scores_kind":"logits"')
+
+
 def optional_span(record: dict) -> tuple[float, float | None]:
     """The span of a clip in its file: (0, None) where the record has neither bound and so means the whole file."""
     if record.get("start") is None and record.get("end") is None:

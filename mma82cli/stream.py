@@ -22,6 +22,7 @@ from mma82cli.records import DataError, WrongUsage
 from mma82cli.replacing import Replacing
 
 BOM = b"\xef\xbb\xbf"
+OTHERS = "`mma82 convert --from FORMAT` makes them of other files"
 BUFFER = 1 << 18
 WRITE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
@@ -51,14 +52,15 @@ def parse(raw: bytes, number: int) -> dict:
 
 def _explained(raw: bytes, number: int, error: orjson.JSONDecodeError) -> DataError:
     if b"\0" in raw and number == 1 and not raw.startswith(b"{"):
-        return DataError('found a binary file; expected JSON Lines, which name a video so: {"video":"x.mp4"}')
+        return DataError(f"found a binary file; expected JSON Lines ({OTHERS}; videos are named so: {{\"video\":\"x.mp4\"}})")
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as bad:
         return DataError(f"bad UTF-8, byte 0x{raw[bad.start]:02x}; expected UTF-8 text", bad.start + 1)
     if raw.strip() in (b"{", b"["):
         return DataError("broken JSON; expected one object a line (`jq -c .` makes lines of pretty-printed JSON)", error.colno)
-    return DataError(f"broken JSON ({json_fault(error)}); expected one JSON object a line", error.colno)
+    other = f" ({OTHERS})" if number == 1 and b"{" not in raw else ""
+    return DataError(f"broken JSON ({json_fault(error)}); expected one JSON object a line{other}", error.colno)
 
 
 def json_fault(error: orjson.JSONDecodeError) -> str:

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.records import DataError, WrongUsage, is_number, record_id, show, text, wrong
+from mma82cli.records import DataError, WrongUsage, good_probabilities, is_number, record_id, show, text, wrong
 from mma82cli.taxonomy import Taxonomy, load_taxonomy
 
 OWN = ("scores", "scores_kind", "topk", "taxonomy")  # what a record says that the fused one says anew
-MOST = 1.001  # a probability, and what rounding makes of it
 AGREE = ("split",)  # sources that contradict each other here are of two clips, or leak
 
 
@@ -109,9 +108,8 @@ class Join:
         if not isinstance(values, list) or len(values) != len(labels) or not all(map(is_number, values)):
             what = "face.logits" if stream.kind == "face" else "scores"
             raise wrong(what, values if values is not None else record.get(stream.kind), f"a list of {len(labels)} numbers")
-        if not logits and (min(values) < 0 or max(values) > MOST):
-            found = min(values) if min(values) < 0 else max(values)
-            raise wrong("scores", found, 'probabilities, or "scores_kind":"logits"')
+        if not logits:
+            good_probabilities(values)
         if not stream.labels:
             stream.labels, stream.logits = labels, logits
         if (labels, logits) != (stream.labels, stream.logits):

@@ -109,15 +109,19 @@ def _value(data: bytes):
         if data.startswith(b"PK") and all(name.endswith(".npy") for name in zipfile.ZipFile(io.BytesIO(data)).namelist()):
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return _together(dict(arrays))
-        return pickling.load(io.BytesIO(data), WHAT)
+        value = pickling.load(io.BytesIO(data), WHAT)
+        parts = dict(enumerate(value)) if isinstance(value, tuple) else value
+        if isinstance(parts, dict) and len(parts) <= 3 and any(np.ndim(part) == 2 for part in parts.values()):
+            return _together({name: np.asarray(part) for name, part in parts.items()})
+        return value
     except DataError:
         raise
     except Exception as error:  # numpy's reader of a damaged header raises whatever its parser does
         raise base.FileError(f"a damaged file of arrays ({error}); expected {WHAT}") from None
 
 
-def _together(arrays: dict[str, np.ndarray]) -> list[dict]:
-    """The rows of an .npz, whose arrays are told apart by what they are: scores (N, C), label ids (N,), names (N,)."""
+def _together(arrays: dict) -> list[dict]:
+    """The rows of an .npz, a dict or a tuple, whose arrays are: scores (N, C), label ids (N,), names (N,)."""
     kinds = {("f", 2): "scores", ("i", 1): "label", ("u", 1): "label", ("U", 1): "id"}
     found = {kinds.get((array.dtype.kind, array.ndim)): array for array in arrays.values()}
     if None in found or len(found) < len(arrays) or "scores" not in found or len({len(a) for a in found.values()}) > 1:

@@ -21,6 +21,17 @@ EXPECTED = [
 BARE = [{k: v for k, v in r.items() if k != "label"} for r in EXPECTED]
 
 
+def test_a_dict_or_tuple_of_arrays_is_told_apart(run):
+    rows = [{**r, "id": str(i)} for i, r in enumerate(EXPECTED)]
+    pair = run("convert", "--from", "scores", stdin=pickle.dumps((SCORES, np.array(TRUE))))
+    assert pair.code == 0 and pair.records == rows, pair.err
+    parts = {"logits": torch.from_numpy(SCORES), "names": NAMES}
+    named = run("convert", "--from", "scores", stdin=saved(parts, lambda f, v: torch.save(v, f)))
+    assert named.code == 0 and named.records == BARE, named.err
+    refused = run("convert", "--from", "scores", stdin=pickle.dumps({"logits": SCORES, "names": NAMES[:2]}))
+    assert refused.code == 1 and "the arrays are logits float64 (4, 82), names" in refused.err and refused.err.count("\n") == 1
+
+
 @pytest.fixture
 def names(tmp_path):
     path = tmp_path / "list.txt"

@@ -62,6 +62,21 @@ def test_counts_of_shards_are_the_whole(run, tmp_path):
     assert other.code == 1 and other.out == "" and "<stdin>:1: counted with" in other.err
 
 
+def test_logits_are_no_probabilities_to_sum(run):
+    logits = {"id": "a", "label": 1, "scores": [20.0 * (i == 1) - 1 for i in range(82)]}
+    refused = run("score", "--body", "sum", "--level", "body", stdin=[logits])
+    assert (refused.code, refused.out) == (1, "")
+    assert "<stdin>:1: field 'scores' is -1.0; expected probabilities, or \"scores_kind\":\"logits\"" in refused.err
+    named = run("score", "--body", "sum", "--level", "body", "--metric", "top1", stdin=[{**logits, "scores_kind": "logits"}])
+    assert [r["value"] for r in named.records] == [1.0]
+
+
+def test_files_of_other_formats_are_sent_to_convert(run):
+    for data, said in ((b"id,label\na,1\n", "broken JSON ("), (b"\x93NUMPY\1\0", "found a binary file; ")):
+        refused = run("score", stdin=data)
+        assert refused.code == 1 and said in refused.err and "(`mma82 convert --from FORMAT` makes them" in refused.err
+
+
 def test_split_filter_pipe(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(as_lines(preds(50)))
     pipe = f"split -n l/4 --filter '{ROOT}/bin/mma82 score --counts' p.jsonl | {ROOT}/bin/mma82 score"
