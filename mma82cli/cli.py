@@ -5,6 +5,7 @@ Only the chosen command's module is imported, so that `--version` and `--help` c
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -57,6 +58,8 @@ def help_text() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit status (0, 1 bad data, 2 wrong usage, 130 Ctrl-C, 141 closed pipe)."""
     arguments = sys.argv[1:] if argv is None else argv
+    if sys.stderr is None:
+        _speak_to_nobody()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -70,6 +73,16 @@ def main(argv: list[str] | None = None) -> int:
         name = f"mma82 {arguments[0]}" if arguments and arguments[0] in COMMANDS else "mma82"
         print(f"{name}: {_in_words(error)}", file=sys.stderr)
         return 2 if isinstance(error, WrongUsage) else 1
+
+
+def _speak_to_nobody() -> None:
+    """Where standard error is closed (2>&-), print() would say everything on standard output, and the next file opened would
+    get what C libraries say."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    if null != 2:
+        os.close(null)
+    sys.stderr = os.fdopen(2, "w")
 
 
 def _run(arguments: list[str]) -> int:
@@ -102,6 +115,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _print(text: str) -> int:
+    if sys.stdout is None:  # closed, >&-
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "<stdout>")
     sys.stdout.write(text)
     sys.stdout.flush()
     return 0

@@ -204,3 +204,20 @@ def test_records_leave_while_input_is_still_open():
     first = process.stdout.readline()  # hangs, and so fails, if nothing leaves before the end
     process.stdin.close()
     assert json.loads(first)["video"] == "v0" and process.wait() == 0
+
+
+def test_closed_streams(tmp_path):
+    def closing(stream, *command):
+        words = " ".join([f"{ROOT}/bin/mma82", *command, stream])
+        return subprocess.run(["sh", "-c", words], cwd=tmp_path, capture_output=True, text=True)
+
+    for command in (["score", "none.jsonl"], ["nothing"], ["score", "--nothing"], []):
+        silent = closing("2>&-", *command)
+        assert silent.returncode > 0 and silent.stdout == silent.stderr == ""
+    (tmp_path / "t.csv").write_text("video,label,mood\na.mp4,1,x\n")
+    noted = closing("2>&-", "convert", "--from", "csv", "-o", "out.jsonl", "t.csv")
+    assert (noted.returncode, noted.stdout) == (0, "")
+    assert (tmp_path / "out.jsonl").read_text() == '{"video":"a.mp4","label":"Shaking body"}\n'
+    for command, name in (("--version", "mma82"), ("labels", "mma82 labels")):
+        assert closing(">&-", command).stderr == f"{name}: <stdout>: Bad file descriptor\n"
+        assert closing(">&- 2>&-", command).returncode == 1
