@@ -153,6 +153,8 @@ def tell_sizes(pipe, clips, least: int) -> None:
 def _tell(pipe, made: list[dict], clips, study) -> None:
     """What a person must know about the figures."""
     tell_sizes(pipe, clips, 2 * study.growth.min_leaf)
+    if not any(line["top"] for line in made):
+        pipe.note(f"no tree has a split: no action tells an emotion from {clips.emotions.names[study.baseline]}")
     unit = "subject" if clips.by_subject else "clip"
     if study.resamples and all(line["ci_bootstrap"] is None for line in made):
         pipe.note(f"one {unit} alone can't be resampled: stability and ci_bootstrap are null")

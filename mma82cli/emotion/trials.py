@@ -117,7 +117,7 @@ def lines(trials: Trials, effort: Effort) -> list[dict]:
         for c, name in enumerate(CONDITIONS):
             line = {"actions": name, "metric": metric, "level": "action", "value": float(mean[c])}
             line |= {"sd": float(values[metric][:, c].std(ddof=1)) if effort.repeats > 1 else None}
-            line |= {"ci": _wider([d[metric][:, c] for d in drawn]), "n": len(trials.truth), "runs": effort.repeats}
+            line |= {"ci": _wider([d[metric][:, c].clip(0, 1) for d in drawn]), "n": len(trials.truth), "runs": effort.repeats}
             line |= {"used": float(trials.used[c]), **_chance(trials.chance[metric][:, c], mean[c])}
             against = {}
             for other in range(c):
@@ -132,7 +132,8 @@ def _resampled(trials: Trials, effort: Effort, unit: np.ndarray) -> dict[str, np
     """{metric: (B * R, 3)} the means over repeats as they would be of other units (n,): other people, or other clips.
 
     Repeats bring no new people: what resampling does is taken from each repeat alone, and not from their mean, whose
-    intervals would miss what another training set does to the actions that are selected, and be too narrow.
+    intervals would miss what another training set does to the actions that are selected, and be too narrow. Of few clips
+    some are then below 0 or above 1.
     """
     drawn = bootstrap.multiplicities(int(unit.max()) + 1, effort.resamples, effort.seed).astype(float)
     whole = _margins(trials.truth, trials.guesses, unit)

@@ -71,8 +71,20 @@ class Reader(base.Reader):
             if len(places) != len(labels):
                 raise WrongUsage(f"{column} are {len(places)} columns; expected {len(labels)}, one a label of {labels.name}")
             if header is not None:
-                places = _by_label([header[i] for i in places], places, labels)
+                places = self._by_label([header[i] for i in places], places)
         return places
+
+    def _by_label(self, names: list[str], places: list[int]) -> list[int]:
+        """The places in the order of the labels that head their columns; as they are where no head is a label."""
+        labels, found, faults = self.options.labels, {}, []
+        for name, place in zip(names, places, strict=True):
+            try:
+                found[labels.id(base.label_name(name, labels, "scores", self.options.first_id))] = place
+            except DataError as fault:
+                faults.append(fault)
+        if found and (faults or len(found) < len(places)):
+            raise base.FileError(str(faults[0]) if faults else "two columns of scores are of one label; expected one each", 1)
+        return [found[i] for i in sorted(found)] or places
 
     def _place(self, column: str, header: list[str] | None) -> int:
         if header is None:
@@ -165,16 +177,6 @@ def _pointed(row: dict) -> dict:
 
 def _point(cell: str) -> str:
     return cell.replace(",", ".") if re.fullmatch(r"[^,.\[]*,[^,.]*", cell) else cell
-
-
-def _by_label(names: list[str], places: list[int], labels) -> list[int]:
-    """The places in the order of the labels that head their columns; as they are where these are no labels."""
-    try:
-        ids = [labels.id(base.label_name(name, labels)) for name in names]
-    except DataError:
-        return places
-    order = dict(zip(ids, places, strict=True))
-    return [order[i] for i in sorted(order)] if len(order) == len(places) else places
 
 
 class Writer(base.Writer):

@@ -155,3 +155,24 @@ def test_a_table_of_predicted_labels_from_any_first_id_is_scored(run):
     assert run("score", "--metric", "top1", "--level", "action", stdin=result.out).records[0]["value"] == 2 / 3
     wrong = run(*asked, stdin=table)
     assert wrong.code == 1 and "<stdin>:4: field 'label' is 82; expected a label of mma82: an id 0..81 (--first-id 1" in wrong.err
+
+
+def test_heads_of_scores_are_all_labels_or_none(run):
+    values = [i / 100 for i in range(82)]
+
+    def read(heads, *options):
+        table = ",".join(["id", *heads]) + "\na," + ",".join(map(str, values)) + "\n"
+        return run("convert", "--from", "csv", "--columns", f"id=id,scores={heads[0]}..{heads[-1]}", *options, stdin=table)
+
+    assert read([f"s{i}" for i in range(82)]).records[0]["scores"] == values
+    assert read(MMA82.names[::-1]).records[0]["scores"] == values[::-1]
+    assert read([str(i) for i in range(82)][::-1]).records[0]["scores"] == values[::-1]
+    from_one = [str(i + 1) for i in range(82)]
+    assert read(from_one, "--first-id", "1").records[0]["scores"] == values
+    for heads, said in (
+        (["Noding" if n == "Nodding" else n for n in MMA82.names[::-1]], "field 'scores' is \"Noding\"; expected a label of"),
+        ([*MMA82.names[:-1], "0"], "two columns of scores are of one label; expected one each"),
+        (from_one, "field 'scores' is 82; expected a label of mma82: an id 0..81 (--first-id 1, if the file counts from 1)"),
+    ):
+        refused = read(heads)
+        assert refused.code == 1 and f"<stdin>:1: {said}" in refused.err, refused.err

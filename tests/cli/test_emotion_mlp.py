@@ -128,3 +128,9 @@ def test_planted_associations_are_what_the_network_goes_by(run):
     by = {x["actions"]: x for x in run("emotion-mlp", *options, stdin=planted).records[:3]}
     assert by["all"]["ci"][0] > by["without-top"]["ci"][1] and by["top-only"]["ci"][0] > by["without-top"]["ci"][1]
     assert by["without-top"]["against"]["all"]["mcnemar"] < 1e-6 and all(abs(x["permuted"] - 1 / 7) < 0.06 for x in by.values())
+
+
+def test_intervals_of_few_clips_are_of_shares(run):
+    few = [{**c, "actions": [i * 7 % 5]} for i, c in enumerate(CLIPS[:14])]
+    made = run("emotion-mlp", "--repeats", "6", "--permutations", "0", "--bootstrap", "200", "--epochs", "12", stdin=few).records
+    assert made and all(0 <= low <= high <= 1 for low, high in (line["ci"] for line in made))

@@ -173,3 +173,9 @@ def test_plot_says_what_it_lacks(run, tmp_path):
     (tmp_path / "file").write_text("x")
     result = run("emotion-tree", "--plot", tmp_path / "file", stdin=CLIPS)
     assert (result.code, result.out) == (1, "") and result.err.count("\n") == 1 and "File exists" in result.err
+
+
+def test_trees_without_a_split_are_told(run):
+    idle = [{**clip, "actions": []} for clip in CLIPS]
+    assert "no tree has a split: no action tells an emotion from neutral\n" in run("emotion-tree", stdin=idle).err
+    assert "no tree has a split" not in run("emotion-tree", stdin=CLIPS).err
