@@ -36,13 +36,15 @@ class Reader(base.Reader):
         else:
             header = next(table, (1, None))[1]
             places = self._by_header(header)
+        width = len(header or ())
         for number, cells in table:
+            width = width or len(cells)
             row = {
                 field: [cells[i] for i in at if i < len(cells)] if isinstance(at, list) else cells[at]
                 for field, at in places.items()
                 if isinstance(at, list) or at < len(cells)
             }
-            yield number, (_pointed(row) if delimiter == ";" else row, len(cells), len(header if header is not None else cells))
+            yield number, (_pointed(row) if delimiter == ";" else row, len(cells), width)
 
     def _by_header(self, header: list[str] | None) -> dict[str, int | list[int]]:
         """{field: index of its column, or those of its columns}."""
@@ -102,7 +104,7 @@ class Reader(base.Reader):
     def record(self, entry) -> dict:
         row, width, expected = entry
         if width > expected:
-            raise DataError(f"the row has {width} cells; expected {expected}, as the header (a comma in a cell needs quotes)")
+            raise DataError(f"the row has {width} cells; expected {expected}, as the first row (a comma in a cell needs quotes)")
         for cell in row.values():
             for part in cell if isinstance(cell, list) else [cell]:
                 base.good_text(part)

@@ -70,6 +70,14 @@ def test_tables_as_spreadsheets_leave_them(run):
         assert wrong.code == 1 and said in wrong.err, wrong.err
 
 
+def test_a_comma_in_a_name_cuts_none_off(run):
+    listed = ("convert", "--from", "csv", "--columns", "video=1")
+    refused = run(*listed, stdin="a.mp4\nSmith, John.mp4\n")
+    assert refused.code == 1 and refused.out == '{"video":"a.mp4"}\n'
+    assert "<stdin>:2: the row has 2 cells; expected 1, as the first row (a comma in a cell needs quotes)" in refused.err
+    assert run(*listed, stdin='a.mp4\n"Smith, John.mp4"\n').records[1] == {"video": "Smith, John.mp4"}
+
+
 def test_a_comma_is_a_decimal_sign_between_semicolons(run):
     table = "video;start;end;label;fps;x\na,1.mp4;0:02,5;9,25;3;29,97;1,5\n"
     assert run("convert", "--from", "csv", "-q", stdin=table).records == [
