@@ -190,4 +190,4 @@ def _dispatch(name: str, arguments: list[str]) -> int:
     except typer.Exit as done:  # --help
         return done.exit_code
     except usage_error as error:
-        raise WrongUsage(error.format_message()) from None
+        raise WrongUsage(error.format_message().replace("Value error, ", "")) from None  # a word of the parser's own
