@@ -177,6 +177,8 @@ def _files(pipe, source: str):
             continue
         try:
             with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+                if "[Content_Types].xml" in archive.namelist():
+                    raise DataError(f"{name}: found a workbook of Excel; expected a table (save as CSV UTF-8)")
                 for member in archive.namelist():
                     if not member.endswith("/"):
                         with archive.open(member) as inside:

@@ -70,6 +70,15 @@ def test_tables_as_spreadsheets_leave_them(run):
         assert wrong.code == 1 and said in wrong.err, wrong.err
 
 
+def test_a_workbook_is_no_table(run, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+        book.writestr("xl/workbook.xml", "<workbook/>")
+    refused = run("convert", "--from", "csv", tmp_path / "a.xlsx")
+    said = f"mma82 convert: {tmp_path}/a.xlsx: found a workbook of Excel; expected a table (save as CSV UTF-8)\n"
+    assert (refused.code, refused.out, refused.err) == (1, "", said)
+
+
 def test_a_comma_in_a_name_cuts_none_off(run):
     listed = ("convert", "--from", "csv", "--columns", "video=1")
     refused = run(*listed, stdin="a.mp4\nSmith, John.mp4\n")
