@@ -11,7 +11,7 @@ from mma82cli.plots import written_by
 from mma82cli.plots.style import GREY, INK, save, style
 
 FIELDS = ("emotion", "label", "ratio", "ratio_smoothed", "direction", "q")
-SIDES = {"more": max, "less": min, "equal": lambda smoothed, one: smoothed}  # of 1, as `direction` has it
+SIDES = {"more": (0.0, np.inf), "less": (-np.inf, 0.0), "equal": (-np.inf, np.inf)}  # of log2 R, as `direction` has it
 
 
 def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
@@ -33,7 +33,7 @@ def figure(lines: list[dict]):
     shown, sure = np.full((len(actions), len(emotions)), np.nan), np.zeros((len(actions), len(emotions)), bool)
     for x in lines:
         cell = actions.index(x["label"]), emotions.index(x["emotion"])
-        shown[cell] = np.nan if x["ratio"] is None else SIDES[x["direction"]](np.log2(x["ratio_smoothed"]), 0)
+        shown[cell] = np.nan if x["ratio"] is None else np.clip(np.log2(x["ratio_smoothed"]), *SIDES[x["direction"]])
         sure[cell] = x["q"] is not None and x["q"] < SURE
     left, row, column = 0.2 + 0.053 * max(map(len, actions)), 0.125, 0.42
     wide, high = left + column * len(emotions) + 0.4, row * len(actions)
