@@ -184,9 +184,10 @@ class Output:
 
     def __exit__(self, kind, error, trace) -> None:
         """Complete, or as if it had never begun."""
-        if kind is None:
-            self.commit()
-        else:
+        try:
+            if kind is None:
+                self.commit()
+        finally:
             self.abort()
 
     def flush(self) -> None:
@@ -207,6 +208,8 @@ class Output:
 
     def abort(self) -> None:
         """Forgets an unfinished file. Lines already written to stdout leave: they are whole."""
+        if self._file.closed:
+            return
         if self._replacing:
             with suppress(OSError):  # it tries to write what it still holds
                 self._file.close()

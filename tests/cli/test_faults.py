@@ -100,9 +100,10 @@ BESIDE = [
 ]
 
 
+@pytest.mark.parametrize("name", ["beside.jsonl", "beside.jsonl.gz"])
 @pytest.mark.parametrize(("arguments", "records"), BESIDE, ids=[" ".join(words[::len(words) - 1]) for words, _ in BESIDE])
-def test_a_full_disk_under_a_file_beside_stdout_names_that_file(tmp_path, arguments, records):
-    beside = tmp_path / "beside.jsonl"
+def test_a_full_disk_under_a_file_beside_stdout_names_that_file(tmp_path, arguments, records, name):
+    beside = tmp_path / name
     done = call(*arguments, beside, "-q", input=as_lines(records), preexec_fn=lambda: full_disk(100))
     one_line(done, f"mma82 {arguments[0]}: {beside}: File too large")
     assert not os.listdir(tmp_path)
