@@ -4,6 +4,7 @@ which rule of merging comes nearest to an annotator who had no part in the merge
 from __future__ import annotations
 
 from fractions import Fraction
+from math import fsum
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def rules(instances: list[list[Span]], threshold: Fraction = HALF) -> list[dict]
         for spans in instances:
             merged = merge(spans, rule, threshold)[:2]
             near += [_tiou(merged, span) for span in spans]
-            length.append(len(spans) * (merged[1] - merged[0]) / sum(b - a for a, b in spans))
+            length.append(len(spans) * (merged[1] - merged[0]) / fsum(b - a for a, b in spans))
             if len(spans) > 2:
                 held += [_tiou(merge(spans[:k] + spans[k + 1 :], rule, threshold)[:2], span) for k, span in enumerate(spans)]
         means = {"tiou": _mean(near), "held_out": _mean(held), "length": _mean(length)}
@@ -78,4 +79,5 @@ def _tiou(a: Span, b: Span) -> float:
 
 
 def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    # the same in every Python: what sum() does with floats changed in 3.12
+    return fsum(values) / len(values) if values else None

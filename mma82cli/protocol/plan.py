@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import Any, NamedTuple
 
 from mma82cli.protocol.counting import Clips
@@ -29,7 +30,7 @@ def parse_ratio(ratio: str) -> dict[str, float]:
     if len(parts) not in (2, 3) or not all(0 <= part < float("inf") for part in parts) or not sum(parts):
         raise WrongUsage(f"--ratio is {ratio!r}; expected shares of train:val:test such as 3:1:1, or of train:test")
     names = SPLITS if len(parts) == 3 else ("train", "test")
-    return {name: part / sum(parts) for name, part in zip(names, parts, strict=True) if part}
+    return {name: part / fsum(parts) for name, part in zip(names, parts, strict=True) if part}
 
 
 class Plan(NamedTuple):

@@ -84,6 +84,7 @@ def test_the_heat_map_shows_every_ratio():
 
     pairs = [{"emotion": emotion, "label": label} for emotion in EMOTIONS for label in ACTIONS]
     rows = [{**x, "ratio": "inf", "ratio_smoothed": 2.0 ** (i % 9 - 4), "q": i % 9 / 9} for i, x in enumerate(pairs)]
+    rows = [x | {"direction": "more" if x["ratio_smoothed"] > 1 else "less"} for x in rows]
     rows[-1] |= {"ratio": None, "ratio_smoothed": 7.0, "q": 1.0}
     figure = ratios.figure(rows)
     renderer = FigureCanvasAgg(figure).get_renderer()
