@@ -177,10 +177,10 @@ def run() -> int:
     with tempfile.TemporaryDirectory() as folder:
         load_all(asked.quick)
         every = [t for t in targets(Path(folder), asked.quick) if asked.only in t.name]
-        end = time.monotonic() + 60 * asked.minutes
         if wrong := idle(every, Path(folder)):
             print("\n".join(wrong))
             return 1
+        end = time.monotonic() + 60 * asked.minutes
         more = (lambda n: n < asked.cases) if asked.cases else (lambda n: time.monotonic() < end)
         return 1 if fuzz(every, Path(folder), random.Random(asked.seed), asked.keep, more) else 0
 
