@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+
+import numpy as np
 import torch
 from torch import Tensor
+
+# Held while a GPU's work is recorded (`training.replays`), when CUDA bears no other thread's calls, and by such a thread while
+# it makes some.
+ALONE = threading.Lock()
 
 
 def upload(values, device, dtype: torch.dtype | None = None) -> Tensor:
     """An array, list or tensor as a tensor on `device`, without waiting for what a GPU still has to do: torch's own ways
     wait at every small array, which costs more than all of them."""
     return torch.as_tensor(values).to(device, dtype, non_blocking=True)
+
+
+def onto(pictures: np.ndarray, device: torch.device) -> Tensor:
+    """A large array as a tensor on `device`, from any thread: on its way there, where that is a GPU."""
+    ready = torch.from_numpy(pictures)
+    if device.type != "cuda":
+        return ready
+    with ALONE:
+        pinned = torch.empty_like(ready, pin_memory=True)
+    pinned.copy_(ready)
+    with ALONE:
+        return pinned.to(device, non_blocking=True)

@@ -12,7 +12,7 @@ from mma82cli.commands.training import DeviceOption, PrecisionOption
 
 Sampling = Literal["recipe", "mmaction2", "pyskl"]
 
-BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=0, help="records at once; 0: 1 on a CPU, else 16")]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", min=0, help="records at once; 0: 1 on a CPU, many on a GPU")]
 TopK = Annotated[int, typer.Option("--topk", metavar="K", min=0, help="the K best labels in place of scores; 0: scores")]
 KeepKeypoints = Annotated[bool, typer.Option("--keep-keypoints", help="leave the joints in the records")]
 SamplingOption = Annotated[Sampling, typer.Option("--sampling", help="whose random numbers choose the test frames")]
@@ -101,7 +101,7 @@ def run(
     inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, asked.labels, topk, stale, ranks)
-    work.all(split, batch_size or (1 if where.type == "cpu" else 16))
+    work.all(split, batch_size or (1 if where.type == "cpu" else inference.at_once))
 
 
 def _check(kind: str, raw: bool, topk: int) -> None:

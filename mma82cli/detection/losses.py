@@ -6,6 +6,8 @@ windows in a batch the number itself would be too unsteady.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,11 +39,11 @@ def diou(found: Tensor, wanted: Tensor, counted: Tensor) -> Tensor:
 
 
 def detection_losses(
-    levels: list[tuple[Tensor, Tensor, Tensor]], masks: list[Tensor], classes: Tensor, distances: Tensor, smoothing: float = 0.0
+    levels: Sequence[tuple[Tensor, ...]], masks: list[Tensor], classes: Tensor, distances: Tensor, smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """-> (class loss, boundary loss), sums over a batch.
 
-    levels     [(logits (B, C, t), offsets (B, 2, t), points)], masks [(B, t)]: as a model and `level_masks` give them
+    levels     [(logits (B, C, t), offsets (B, 2, t), …)], masks [(B, t)]: as a model and `level_masks` give them
     classes    (B, P, C) and distances (B, P, 2) of `targets.assign`, P all levels' points
     smoothing  of labels: targets become t (1 - s) + s / (C + 1)
     """

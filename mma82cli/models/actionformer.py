@@ -154,12 +154,13 @@ class Projection(nn.Module):
             levels.append(block(*levels[-1], keep))
         return levels
 
-    def draw(self, x: Tensor, rng: np.random.Generator | None) -> tuple[Tensor, ...]:
-        """Stochastic depth for a batch `x`: what weighs each block's branches, (blocks, 2, B, 1, 1); nothing without `rng`."""
-        if rng is None or not self.path_drop:
+    def draw(self, windows: int, rng: np.random.Generator, device) -> tuple[Tensor, ...]:
+        """Stochastic depth for a batch of so many windows: what weighs each block's branches, (blocks, 2, B, 1, 1); nothing
+        where no window skips anything."""
+        if not self.path_drop:
             return ()
-        drawn = rng.random((len(self.stem) + len(self.branch), 2, len(x), 1, 1), dtype=np.float32)
-        return (upload((drawn >= self.path_drop) / (1 - self.path_drop), x.device, x.dtype),)
+        drawn = rng.random((len(self.stem) + len(self.branch), 2, windows, 1, 1), dtype=np.float32)
+        return (upload((drawn >= self.path_drop) / (1 - self.path_drop), device, torch.float32),)
 
 
 class Neck(nn.Module):
@@ -204,17 +205,20 @@ class Head(nn.Module):
         self.scale = nn.ModuleList(Scale() for _ in range(dims.levels))
 
     def forward(self, levels: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        """[(features (B, C, T), mask)] -> [(logits (B, classes, T), offsets (B, 2, T) in strides)]."""
-        found = []
-        for level, (x, mask) in enumerate(levels):
-            classes = distances = x
-            for conv in self.cls_convs:
-                classes = conv(classes, mask)
-            for conv in self.reg_convs:
-                distances = conv(distances, mask)
-            offsets = F.relu(self.scale[level](self.reg_head(distances)))
-            found.append((self.cls_head(classes), offsets))
-        return found
+        """[(features (B, C, T), mask)] -> [(logits (B, classes, T), offsets (B, 2, T) in strides)].
+
+        The levels go through the convolutions as one sequence, a moment that doesn't exist between any two: to either it is the
+        zero that a convolution sees beyond an end."""
+        x, mask = (torch.cat([F.pad(part, (0, 1)) for part in parts], 2) for parts in zip(*levels, strict=True))
+        classes = distances = x
+        for conv in self.cls_convs:
+            classes = conv(classes, mask)
+        for conv in self.reg_convs:
+            distances = conv(distances, mask)
+        sizes = [n for level, _ in levels for n in (level.shape[2], 1)]
+        logits, offsets = (each.split(sizes, 2)[::2] for each in (self.cls_head(classes), self.reg_head(distances)))
+        scaled = (F.relu(scale(part)) for scale, part in zip(self.scale, offsets, strict=True))
+        return list(zip(logits, scaled, strict=True))
 
 
 def points(level: int, count: int, levels: int, device="cpu") -> Tensor:

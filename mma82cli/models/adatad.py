@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -60,33 +59,25 @@ class AdaTAD(nn.Module):
         lengths = mask.sum(1).tolist()
         return self.detect(self.features(packed, [clips] * batch, lengths), mask)
 
-    def features(self, clips: Tensor, windows: list[int], lengths: list[int], rng=None) -> Tensor:
+    def features(self, clips: Tensor, windows: list[int], lengths: list[int]) -> Tensor:
         """Packed clips (N, 3, 16, H, W), `windows` of them in each window, of which `lengths` frames exist -> features
-        (B, dim, T) of the frames, T those of the longest window. `rng`: of stochastic depth."""
-        slices = self.dims.backbone.frames // self.dims.backbone.tubelet
+        (B, dim, T) of the frames, T those of the longest window."""
+        rate = self.dims.backbone.tubelet
+        slices = self.dims.backbone.frames // rate
         # a frame's features mix two tubelets, and the first convolution sees one frame more
-        last = [math.floor((length + 0.5) / self.dims.backbone.tubelet + 0.5) for length in lengths]
+        last = [math.floor((length + 0.5) / rate + 0.5) for length in lengths]
         needed = [min(n, tubelet // slices + 1) for n, tubelet in zip(windows, last, strict=True)]
-        x = self.backbone.features(clips, windows, needed, rng)  # (clips needed, slices, dim)
-        longest = max(windows) * slices  # what lies behind is the last tubelet's, as at a window's end
-        parts = [part.flatten(0, 1).mT for part in x.split(needed)]  # (dim, tubelets)
-        tubelets = torch.stack([F.pad(part, (0, longest - part.shape[1]), mode="replicate") for part in parts])
-        rate = float(self.dims.backbone.tubelet)
-        x = F.interpolate(tubelets, scale_factor=rate, mode="linear", align_corners=False)
-        present = upload(windows, x.device)[:, None] * self.dims.backbone.frames
-        return x * (torch.arange(x.shape[2], device=x.device) < present)[:, None]
+        x = self.backbone.features_of(clips, windows, needed)  # (clips needed, slices, dim)
+        longest = max(windows) * slices
+        return self._by_frame(x, *self._placed(windows, needed, longest, x.device))
 
-    def detect(
-        self, features: Tensor, mask: Tensor, rng=None, call: Callable | None = None
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def detect(self, features: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Features (B, dim, T) and mask (B, T' >= T) -> a level's logits, offsets and points each.
 
-        The head is always given the whole window, T' frames: behind features there are zeros. `call(network, work, *tensors)`
-        is how training calls it."""
+        The head is always given the whole window, T' frames: behind features there are zeros."""
         mask = F.pad(mask, (0, -mask.shape[1] % self.dims.head.multiple))
         x = F.pad(features, (0, mask.shape[1] - features.shape[2]))
-        given = x, mask[:, None].to(x.dtype), *self.projection.draw(x, rng)
-        found = self.head(*given) if call is None else call(self, self.head, *given)
+        found = self.head(x, mask[:, None].to(x.dtype))
         levels = list(zip(found[::2], found[1::2], strict=True))
         return [
             (logits, offsets, actionformer.points(i, logits.shape[2], len(levels), logits.device))
@@ -96,6 +87,45 @@ class AdaTAD(nn.Module):
     def head(self, x: Tensor, mask: Tensor, keeps: Tensor | None = None) -> tuple[Tensor, ...]:
         """Features (B, dim, T) and mask (B, 1, T) of whole windows -> logits, offsets of the first level, of the second, …"""
         return tuple(each for level in self.rpn_head(self.neck(self.projection(x, mask, keeps))) for each in level)
+
+    def compiled_parts(self) -> list[nn.Module]:
+        """What is compiled for a long training on a GPU."""
+        return list(self.backbone.blocks)
+
+    def lesson(self, clips: Tensor, windows: list[int], mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """What `learn` reads of packed clips (N, 3, 16, H, W), `windows` of them in each window of which the frames `mask`
+        (B, T) exist: only tensors, whose shapes depend on how many clips there are. `rng`: of stochastic depth."""
+        rate = self.dims.backbone.tubelet
+        slices, device = self.dims.backbone.frames // rate, clips.device
+        mask = F.pad(mask, (0, -mask.shape[1] % self.dims.head.multiple))
+        placed = self._placed(windows, windows, mask.shape[1] // rate, device)
+        keeps = *self.backbone.draw(len(clips), rng), *self.projection.draw(len(windows), rng, device)
+        return clips, videomae.starts(windows, slices, device), *placed, mask, *keeps
+
+    def learn(
+        self, clips: Tensor, first: Tensor, places: Tensor, present: Tensor, mask: Tensor, *keeps: Tensor
+    ) -> tuple[Tensor, ...]:
+        """What `head` gives, with stochastic depth in backbone and pyramid: the network as it is trained, all clips run."""
+        left = list(keeps)
+        deep = left.pop(0) if self.backbone.dims.drop_path else None
+        x = self._by_frame(self.backbone.features(clips, first, deep), places, present)
+        return self.head(x, mask[:, None].to(x.dtype), left.pop(0) if self.projection.path_drop else None)
+
+    def _placed(self, windows: list[int], run: list[int], longest: int, device) -> tuple[Tensor, Tensor]:
+        """Of windows of so many clips, of which the first `run` were run: where each window's tubelets are (B, longest), behind
+        the last of them that last one; and which of its frames there are (B, longest * rate)."""
+        rate = self.dims.backbone.tubelet
+        slices = self.dims.backbone.frames // rate
+        counts = np.array(run) * slices
+        places = np.cumsum(counts)[:, None] - counts[:, None] + np.minimum(np.arange(longest), counts[:, None] - 1)
+        present = np.arange(longest * rate) < np.array(windows)[:, None] * self.dims.backbone.frames
+        return upload(places, device), upload(present, device)
+
+    def _by_frame(self, x: Tensor, places: Tensor, present: Tensor) -> Tensor:
+        """Tubelets (clips, slices, dim) -> frames (B, dim, T) of the windows, 0 where there are none; see `_placed`."""
+        x = x.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape).mT
+        x = F.interpolate(x, scale_factor=float(self.dims.backbone.tubelet), mode="linear", align_corners=False)
+        return x * present[:, None]
 
 
 def level_masks(mask: Tensor, levels: int) -> list[Tensor]:

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mma82cli.models.folding import fold_norm
+from mma82cli.models.folding import fold_norm, folded_relu, move_bias
 from mma82cli.models.gc_tsm_weights import HEAD, may_be_new, recognises, renamed
 from mma82cli.records import DataError
 
@@ -91,11 +91,9 @@ class _Shift(torch.autograd.Function):
 
 def _shifted(x: Tensor, from_next: slice, from_last: slice) -> Tensor:
     """(B, T, H, W, C) with two slices of channels from the neighbouring frames, the rest unchanged."""
-    out = torch.empty_like(x)
+    out = x.clone()  # all of it: memory in one piece is copied several times faster by a GPU
     out[:, :-1, ..., from_next], out[:, -1, ..., from_next] = x[:, 1:, ..., from_next], 0
     out[:, 1:, ..., from_last], out[:, 0, ..., from_last] = x[:, :-1, ..., from_last], 0
-    rest = max(from_next.stop, from_last.stop)
-    out[..., rest:] = x[..., rest:]
     return out
 
 
@@ -114,6 +112,16 @@ def max_pool(x: Tensor) -> Tensor:
         rest = x.shape[axis] - 1
         torch.maximum(x.narrow(axis, 1, rest), odd.narrow(axis, 0, rest), out=x.narrow(axis, 1, rest))
     return x
+
+
+def relu_of(conv: nn.Conv2d, norm: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
+    """relu(norm(conv(x)) + added)."""
+    if isinstance(norm, nn.Identity):
+        return folded_relu(x, conv.weight, conv.bias, conv.stride, conv.padding, added)
+    y = norm(conv(x))
+    if added is not None:
+        y += added
+    return F.relu(y, inplace=True)
 
 
 class LocalGate(nn.Module):
@@ -199,12 +207,10 @@ class Bottleneck(nn.Module):
         """(B*T, C, H, W) -> (B*T, planes*4, H/stride, W/stride), T = `frames`."""
         y = x if self.fcce is None else x * self.fcce(x.mean((2, 3)))[:, :, None, None]
         y = shift(y, frames, self.shift_div) if self.shift_div else y
-        y = F.relu(self.bn1(self.conv1(y)), inplace=True)
+        y = relu_of(self.conv1, self.bn1, y)
         y = self.bn2(self.conv2(y))
         y = F.relu(self.contextualize(y, frames), inplace=True)
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return F.relu(y, inplace=True)
+        return relu_of(self.conv3, self.bn3, y, x if self.downsample is None else self.downsample(x))
 
     def gates(self) -> tuple[nn.Module, ...]:
         """One for each group of channels, in their order."""
@@ -263,11 +269,15 @@ class GCTSM(nn.Module):
                 nn.init.normal_(module.weight, std=0.001)
         nn.init.zeros_(self.fc.bias)
 
+    def compiled_parts(self) -> list[nn.Module]:
+        """What is compiled for a long training on a GPU."""
+        return [module for module in self.modules() if isinstance(module, Bottleneck)]
+
     def features(self, frames: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> (B, T, C), the mean over places, C = dims.features."""
         length = frames.shape[1]
         x = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)  # (B*T, 3, H, W)
-        x = max_pool(F.relu(self.bn1(self.conv1(x)), inplace=True))
+        x = max_pool(relu_of(self.conv1, self.bn1, x))
         for i in range(len(self.dims.stage_blocks)):
             for block in getattr(self, f"layer{i + 1}"):
                 x = block(x, length)
@@ -291,9 +301,9 @@ def fold(model: GCTSM) -> GCTSM:
                     fold_norm(module, name, name.replace("conv", "bn"))
         elif isinstance(module, (LocalGate, TemporalGate, GlobalGate)):
             fold_norm(module, "conv", "bn1")
-        way_round = getattr(module, "downsample", None)
-        if isinstance(way_round, nn.Sequential):
-            fold_norm(way_round, "0", "1")
+        if isinstance(module, Bottleneck) and module.downsample is not None:
+            fold_norm(module.downsample, "0", "1")
+            move_bias(module.downsample[0], module.conv3)
         if isinstance(module, nn.Conv2d):
             module.weight = nn.Parameter(module.weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
     return folded

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mma82cli.models.folding import fold_norm
+from mma82cli.models.folding import fold_norm, folded_relu, move_bias, relu
 from mma82cli.models.weights import some
 from mma82cli.records import DataError
 
@@ -49,11 +49,6 @@ class Dims:
         return self.base_channels * EXPANSION * 2 ** (len(self.stage_blocks) - 1)
 
 
-def relu(x: Tensor) -> Tensor:
-    """ReLU, in place where that is faster: on a CPU bf16 is not."""
-    return F.relu(x, inplace=x.dtype == torch.float32)
-
-
 class ConvBN(nn.Module):
     """A convolution that is spatial (1,k,k) or temporal (k,1,1), batch norm, and perhaps ReLU.
 
@@ -66,19 +61,23 @@ class ConvBN(nn.Module):
         self.bn = nn.BatchNorm2d(out, eps=1e-5, momentum=0.1)
         self.kernel, self.stride, self.t_stride, self.relu = kernel, stride, t_stride, relu
 
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        """x (B*T, C, H, W) with T = `frames` -> (B*T/t_stride, out, H/stride, W/stride)."""
-        weight, bias = self.conv.weight, self.conv.bias
+    def forward(self, x: Tensor, frames: int, added: Tensor | None = None) -> Tensor:
+        """x (B*T, C, H, W) with T = `frames` -> relu(… + added) (B*T/t_stride, out, H/stride, W/stride)."""
         if self.t_stride > 1:
             x = x.unflatten(0, (-1, frames))[:, :: self.t_stride].flatten(0, 1)
         if self.kernel[0] == 1:
-            x = F.conv2d(x, weight.squeeze(2), bias, self.stride, self.kernel[1] // 2)
-        else:
-            n, c, h, w = x.shape
-            x = x.permute(0, 2, 3, 1).reshape(-1, frames, h * w, c).permute(0, 3, 1, 2)  # (B, C, T, H*W)
-            x = F.conv2d(x, weight.squeeze(4), bias, padding=(self.kernel[0] // 2, 0))
-            x = x.permute(0, 2, 3, 1).reshape(n, h, w, -1).permute(0, 3, 1, 2)  # (B*T, out, H, W)
-        x = self.bn(x)
+            return self._finished(x, self.conv.weight.squeeze(2), self.stride, self.kernel[1] // 2, added)
+        n, c, h, w = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(-1, frames, h * w, c).permute(0, 3, 1, 2)  # (B, C, T, H*W)
+        x = self._finished(x, self.conv.weight.squeeze(4), 1, (self.kernel[0] // 2, 0), None)
+        return x.permute(0, 2, 3, 1).reshape(n, h, w, -1).permute(0, 3, 1, 2)  # (B*T, out, H, W)
+
+    def _finished(self, x: Tensor, weight: Tensor, stride, padding, added: Tensor | None) -> Tensor:
+        if isinstance(self.bn, nn.Identity) and self.relu:
+            return folded_relu(x, weight, self.conv.bias, stride, padding, added)
+        x = self.bn(F.conv2d(x, weight, self.conv.bias, stride, padding))
+        if added is not None:
+            x += added
         return relu(x) if self.relu else x
 
 
@@ -90,7 +89,7 @@ class Bottleneck(nn.Module):
         out = planes * EXPANSION
         self.conv1 = ConvBN(channels, planes, (3, 1, 1) if inflate else (1, 1, 1))
         self.conv2 = ConvBN(planes, planes, (1, 3, 3), stride, t_stride)
-        self.conv3 = ConvBN(planes, out, (1, 1, 1), relu=False)
+        self.conv3 = ConvBN(planes, out, (1, 1, 1))
         changes = stride > 1 or t_stride > 1 or channels != out
         self.downsample = ConvBN(channels, out, (1, 1, 1), stride, t_stride, relu=False) if changes else None
         self.t_stride = t_stride
@@ -98,9 +97,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(B*T, C, H, W) -> (B*T/t_stride, planes*4, H/stride, W/stride), T = `frames`."""
         y = self.conv2(self.conv1(x, frames), frames)
-        y = self.conv3(y, frames)
-        y += x if self.downsample is None else self.downsample(x, frames)
-        return relu(y)
+        return self.conv3(y, frames, x if self.downsample is None else self.downsample(x, frames))
 
 
 class Backbone(nn.Module):
@@ -217,6 +214,9 @@ def fold(model: PoseC3D) -> PoseC3D:
     for module in folded.modules():
         if isinstance(module, ConvBN):
             fold_norm(module, "conv", "bn")
+    for module in folded.modules():
+        if isinstance(module, Bottleneck) and module.downsample is not None:
+            move_bias(module.downsample.conv, module.conv3.conv)
     return folded
 
 

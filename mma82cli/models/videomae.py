@@ -222,7 +222,8 @@ class VideoMAE(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def _resized(self, table: Tensor, h: int, w: int) -> Tensor:
-        """The table (slices, grid, grid, dim) at another size, kept: on a GPU this takes as long as a block."""
+        """The table (slices, grid, grid, dim) at another size, kept: on a GPU this takes as long as a block. A recording
+        (`training.replays`) reads it where it lies."""
         key = len(table), h, w, table.device, self.pos_embed._version
         if self._kept is None or self._kept[0] != key:
             resized = F.interpolate(table.permute(0, 3, 1, 2), (h, w), mode="bicubic", align_corners=False)
@@ -234,45 +235,53 @@ class VideoMAE(nn.Module):
         slices, h, w = clips.shape[2] // self.dims.tubelet, *(side // self.dims.patch for side in clips.shape[3:])
         return self.patch_embed(clips).flatten(1, 2) + self.positions(slices, h, w)
 
-    def stochastic_depth(self, clips: int, rng: np.random.Generator | None) -> list[Tensor | None]:
-        """Each block's `keep`, or None where nothing is dropped."""
-        rates = np.linspace(0, self.dims.drop_path, self.dims.depth)
-        if rng is None or not self.dims.drop_path:
-            return [None] * self.dims.depth
-        kept = [(rng.random((2, clips, 1, 1), dtype=np.float32) >= rate) / (1 - rate) for rate in rates]
-        return [upload(values, self.pos_embed.device, torch.float32) for values in kept]
+    def draw(self, clips: int, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Stochastic depth for a batch of so many clips: what weighs each block's branches, (depth, 2, clips, 1, 1); nothing
+        where no clip skips anything."""
+        if not self.dims.drop_path:
+            return ()
+        rates = np.linspace(0, self.dims.drop_path, self.dims.depth)[:, None, None, None, None]
+        kept = (rng.random((self.dims.depth, 2, clips, 1, 1), dtype=np.float32) >= rates) / (1 - rates)
+        return (upload(kept, self.pos_embed.device, torch.float32),)
 
-    def features(self, clips: Tensor, windows: list[int], needed: list[int] | None = None, rng=None) -> Tensor:
-        """Clips (N, 3, T, H, W) of packed windows, `windows` clips in each -> (sum of needed, T/2, dim), means over places.
+    def features(self, clips: Tensor, first: Tensor, keeps: Tensor | None = None) -> Tensor:
+        """Packed clips (N, 3, T, H, W) -> (N, T/2, dim), means over places. `first` (windows,) is the number of each window's
+        first tubelet (see `starts`); `keeps` as `draw` gives them."""
+        x, slices = self.embed(clips), clips.shape[2] // self.dims.tubelet
+        for i, block in enumerate(self.blocks):
+            x = self._through(block, x, first, slices, None if keeps is None else keeps[i])
+        return self._means(x, slices)
 
-        needed  only the first so many clips of each window are wanted: others are run as long as they can matter, which
-                is one clip fewer behind them from block to block (an adapter reaches one tubelet, attention a whole clip)
-        rng     of stochastic depth; None: nothing is dropped
-        """
+    def features_of(self, clips: Tensor, windows: list[int], needed: list[int]) -> Tensor:
+        """Packed clips (N, 3, T, H, W), `windows` clips in each window, of which only the first `needed` are wanted -> (sum of
+        needed, T/2, dim): others are run as long as they can matter, which is one clip fewer behind them from block to block
+        (an adapter reaches one tubelet, attention a whole clip)."""
         slices = clips.shape[2] // self.dims.tubelet
-        needed = windows if needed is None else needed
-        keeps = self.stochastic_depth(len(clips), rng)
         reach = sum(map(self.dims.adapts, range(self.dims.depth)))  # clips behind the needed ones that still matter
         alive = _first_of(windows, [min(n, k + reach) for n, k in zip(windows, needed, strict=True)])
         x = self.embed(clips if len(alive) == len(clips) else clips[upload(alive, clips.device)])
-        for i, (block, keep) in enumerate(zip(self.blocks, keeps, strict=True)):
+        for i, block in enumerate(self.blocks):
             left = [min(n, k + reach) for n, k in zip(windows, needed, strict=True)]
             x, alive = _trimmed(x, alive, _first_of(windows, left))
-            first = _starts(left, slices, x.device)
-            keep = None if keep is None else keep[:, upload(alive, keep.device)].to(x.dtype)
-            if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, first, slices, keep, use_reentrant=False)
-            else:
-                x = block(x, first, slices, keep)
+            x = self._through(block, x, starts(left, slices, x.device), slices)
             reach -= self.dims.adapts(i)
         x, _ = _trimmed(x, alive, _first_of(windows, needed))
+        return self._means(x, slices)
+
+    def _through(self, block: nn.Module, *given) -> Tensor:
+        """What the block makes of it, its activations kept or not."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *given, use_reentrant=False)
+        return block(*given)
+
+    def _means(self, x: Tensor, slices: int) -> Tensor:
         x = x if self.norm is None else self.norm(x)
         return x.unflatten(1, (slices, -1)).mean(2)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, T/2*h*w, dim)."""
         x, slices = self.embed(frames), frames.shape[2] // self.dims.tubelet
-        first = _starts([1] * len(x), slices, x.device)
+        first = starts([1] * len(x), slices, x.device)
         for block in self.blocks:
             x = block(x, first, slices)
         return x if self.norm is None else self.norm(x)
@@ -282,8 +291,8 @@ class VideoMAE(nn.Module):
         return self.head(self.fc_norm(self(frames).mean(1)))
 
 
-def _starts(windows: list[int], slices: int, device) -> Tensor:
-    """(windows,) the number of each window's first tubelet."""
+def starts(windows: list[int], slices: int, device) -> Tensor:
+    """(windows,) the number of each window's first tubelet, of `slices` a clip."""
     return upload(np.concatenate(([0], np.cumsum(windows)[:-1])) * slices, device, torch.long)
 
 

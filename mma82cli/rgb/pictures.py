@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+cv2.setNumThreads(1)  # threads of ours cut a clip each; OpenCV's, at work on each picture, would make them wait for one another
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in [0, 1], R, G and B
 
 

@@ -18,10 +18,11 @@ def choose_device(name: str = "auto", index: int = 0) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise WrongUsage("--device cuda: torch sees no CUDA device; expected cpu or auto")
-    if name == "cuda":
-        torch.cuda.set_device(index)
-        torch.backends.cudnn.benchmark = True  # the same few shapes come again and again
-    return torch.device(name)
+    if name == "cpu":
+        return torch.device("cpu")
+    torch.cuda.set_device(index)
+    torch.backends.cudnn.benchmark = True  # the same few shapes come again and again
+    return torch.device("cuda", index)  # with its number: every thread begins with a device of its own, the first
 
 
 def choose_precision(name: str, device: torch.device, gradients: bool = False) -> torch.dtype:

@@ -41,6 +41,7 @@ class Ensemble(Inference):
 
     def __init__(self, members: list[Inference]):
         self.members = members
+        self.at_once = max(each.at_once for each in members)
         self.drops = tuple(dict.fromkeys(field for each in members for field in each.drops))
 
     def check(self, record: dict) -> list[Any]:

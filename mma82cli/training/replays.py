@@ -1,4 +1,4 @@
-"""A GPU's work recorded once and played again: CUDA graphs of a part of a network, forward and backward.
+"""A GPU's work recorded once and played again: CUDA graphs of a part of a network, forward and, in training, backward.
 
 A small batch is a thousand kernels of a few microseconds each, and a host needs as long to launch every one of them. Played
 from a recording they cost it one launch. In a long run the part is compiled first, so that there are fewer kernels, too.
@@ -10,20 +10,22 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mma82cli.devices import ALONE
 from mma82cli.training.device import autocast
 
 AFTER = 10  # passes of a shape before it is recorded
-MOST = 4  # recordings, each of which keeps its memory
+MOST = 48  # recordings: each keeps its inputs, outputs and gradients; what lies between is memory that all share
 COMPILED_FROM = 20_000  # passes of a run: what makes a minute's compilation worth its while
 
 
 class Replays:
-    """replays(network, work, *tensors) is work(*tensors) in the run's precision. `work` is a method of `network` that takes
-    and gives tensors (a tuple, where there are several), always with the same ones needing a gradient.
+    """replays(network, work, *tensors) is work(*tensors) in the run's precision. `work` is a method of `network`, always the
+    same, that takes and gives tensors (a tuple, where there are several), always with the same ones needing a gradient.
 
     Where a shape comes often a recording is played, unless the run is to be deterministic. What it gives, gradients too, lies
     in memory that the next call writes over.
@@ -36,9 +38,10 @@ class Replays:
         self.compiles = passes >= COMPILED_FROM
         self.seen: Counter[tuple] = Counter()
         self.recordings: dict[tuple, Callable | None] = {}
+        self.memory: Any = None  # CUDA's name for what the recordings share
 
     def __call__(self, network: nn.Module, work: Callable, *tensors: Tensor):
-        if self.records and torch.is_grad_enabled():
+        if self.records:
             key = tuple(tensor.shape for tensor in tensors)
             self.seen[key] += 1
             if self.seen[key] == AFTER and len(self.recordings) < MOST:
@@ -55,24 +58,28 @@ class Replays:
         samples = tuple(tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors)
         # it warns that a later backward pass waits for a stream that it need not wait for
         warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
+        warnings.filterwarnings("ignore", message="The CUDA Graph is empty")  # of the backward pass, where there is none
         parts = getattr(network, "compiled_parts", tuple)() if self.compiles else ()
         try:
-            with _compiled(parts):
-                return torch.cuda.make_graphed_callables(_Part(network, work, self.dtype), samples, allow_unused_input=True)
+            self.memory = self.memory or torch.cuda.graph_pool_handle()
+            with ALONE, _compiled(parts, varies=len(self.seen) > 1):
+                part = _Part(network, work, self.dtype)
+                return torch.cuda.make_graphed_callables(part, samples, allow_unused_input=True, pool=self.memory)
         except RuntimeError:  # no compiler, no memory, or a kernel that can't be recorded: slower, but all the same
             self.records = False
             return None
         finally:
             with torch.no_grad():
                 for buffer, value in zip(network.buffers(), kept, strict=True):
-                    buffer.copy_(value)
+                    if not torch.equal(buffer, value):  # a buffer that is written to makes stale what was computed from it
+                        buffer.copy_(value)
 
 
 @contextmanager
-def _compiled(parts: Iterable[nn.Module]):
-    """The modules compiled, for the one shape that is recorded: others would each be compiled anew."""
+def _compiled(parts: Iterable[nn.Module], varies: bool):
+    """The modules compiled: for the one shape that is recorded, or where the batch's size `varies` for all of them at once."""
     for part in parts:
-        part.forward = torch.compile(part.forward, dynamic=False)
+        part.forward = torch.compile(part.forward, dynamic=varies)
     try:
         yield
     finally:

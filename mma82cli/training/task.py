@@ -157,10 +157,12 @@ class Task(Generic[RecipeT, Network]):
 class Inference(Generic[RecipeT]):
     """A checkpoint at work: `check` each record, then call with a few of what it gave -> the fields to add to each.
 
-    `drops` are fields of the input that the answer leaves out (unless it is told to keep them), or makes stale.
+    `drops` are fields of the input that the answer leaves out (unless it is told to keep them), or makes stale; `at_once` is
+    how many records keep a GPU busy.
     """
 
     drops: tuple[str, ...] = ()
+    at_once = 128
 
     def __init__(self, model: nn.Module, recipe: RecipeT, about: dict, asked: Asked, device: torch.device, dtype: torch.dtype):
         """`about` is what the checkpoint says of itself. Raises DataError where it doesn't fit what is asked for."""

@@ -33,12 +33,13 @@ class Team:
         norms = (module for module in model.modules() if isinstance(module, _BatchNorm))
         self.statistics = [values for norm in norms for values in norm.buffers()]
         self.first = [values.clone() for values in self.statistics]  # as the first micro-batch leaves them
+        place = next(model.parameters()).device
         # a recording's gradients (`replays.py`) are written over by its next pass
-        self.copies = any(values.is_cuda for values in model.parameters())
+        self.copies = place.type == "cuda"
         self.threads = torch.get_num_threads()
         share = max(1, self.threads // workers)
         torch.set_num_threads(share)  # OpenMP asks each thread for itself: here, and in those of the pool
-        self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,))
+        self.pool = ThreadPoolExecutor(workers, initializer=_begin, initargs=(share, place))
 
     def __enter__(self) -> Team:
         return self
@@ -76,6 +77,13 @@ class Team:
         if parts and self.statistics:
             torch._foreach_copy_(self.statistics, self.first)
         return results
+
+
+def _begin(threads: int, device: torch.device) -> None:
+    """A thread begins with a number of threads, and a GPU, that is not that of the one which made it."""
+    torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:

@@ -30,7 +30,7 @@ from mma82cli.training.detection.films import Film  # noqa: E402
 from mma82cli.training.detection.predict import Detector  # noqa: E402
 from mma82cli.training.detection.task import DetectionTask  # noqa: E402
 from mma82cli.training.detection.task import make_model as make_adatad  # noqa: E402
-from mma82cli.training.device import choose_device, choose_precision  # noqa: E402
+from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory  # noqa: E402
 from mma82cli.training.recipe import load_recipe  # noqa: E402
 from mma82cli.training.rgb.data import Labelled  # noqa: E402
 from mma82cli.training.rgb.predict import Predictor as RgbPredictor  # noqa: E402
@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=USUAL)
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
+    keep_freed_memory()
     bench = Bench(given.steps)
     for wanted in given.models:
         name = wanted.removesuffix("-infer")

@@ -16,11 +16,11 @@ from mma82cli.records import DataError, WrongUsage
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def small(blocks=3, adapters=None, stem=0, embed=2, path_scale=True, **backbone):
+def small(blocks=3, adapters=None, stem=0, embed=2, path_scale=True, path_drop=0.1, **backbone):
     """A small detector whose adapters and scales do something."""
     torch.manual_seed(0)
     sizes = {"dim": 16, "depth": blocks, "heads": 2, "hidden": 32, "image_size": 32, "adapter": 4, "adapter_blocks": adapters}
-    head = actionformer.HeadDims(16, 16, 2, 5, embed=embed, stem=stem, path_scale=path_scale)
+    head = actionformer.HeadDims(16, 16, 2, 5, embed=embed, stem=stem, path_scale=path_scale, path_drop=path_drop)
     model = AdaTAD(Dims(videomae.Dims(**sizes | backbone), head)).eval()
     for name, parameter in model.named_parameters():
         if "adapter" in name or "drop_path" in name or "bias" in name:
@@ -91,12 +91,28 @@ def test_packing_changes_nothing():
             torch.testing.assert_close(offsets[i : i + 1], want_offsets, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("adapters", [None, (), (1,)])
+def test_what_learns_is_what_finds(adapters):
+    model = small(adapters=adapters, path_drop=0.0).double()
+    clips = torch.randn(6, 3, 16, 32, 32, dtype=torch.float64)
+    lengths, counts = [35, 10, 32], [3, 1, 2]
+    mask = torch.arange(64) < torch.tensor(lengths)[:, None]
+    levels = model.detect(model.features(clips, counts, lengths), mask)
+    found = model.learn(*model.lesson(clips, counts, mask, np.random.default_rng(0)))
+    masks = adatad.level_masks(mask, 6)
+    for i, (logits, offsets, _) in enumerate(levels):
+        torch.testing.assert_close(found[2 * i].mT[masks[i]], logits.mT[masks[i]], atol=1e-9, rtol=0)
+        torch.testing.assert_close(found[2 * i + 1].mT[masks[i]], offsets.mT[masks[i]], atol=1e-9, rtol=0)
+
+
 def test_recomputing_activations_changes_nothing():
     model = small(drop_path=0.5).double().requires_grad_(True)
     clips, grads = torch.randn(3, 3, 16, 32, 32, dtype=torch.float64), []
+    mask = torch.arange(64) < torch.tensor([[32], [16]])
     for model.backbone.checkpointing in (False, True):
         model.zero_grad()
-        model.features(clips, [2, 1], [32, 16], np.random.default_rng(1)).square().sum().backward()
+        found = model.learn(*model.lesson(clips, [2, 1], mask, np.random.default_rng(1)))
+        sum(each.square().sum() for each in found).backward()
         grads.append([parameter.grad.clone() for parameter in model.backbone.parameters()])
     for one, other in zip(*grads, strict=True):
         torch.testing.assert_close(one, other, atol=1e-12, rtol=0)

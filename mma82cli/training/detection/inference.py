@@ -15,6 +15,8 @@ from mma82cli.video.clips import short
 class DetectionInference(Inference[AdaTADRecipe]):
     """`predictions` of each video, best first; after the recipe's suppression, unless `asked.raw`."""
 
+    at_once = 64
+
     def __init__(self, model, recipe: AdaTADRecipe, about: dict, asked: Asked, device, dtype):
         if "recipe" not in about:  # a peer's: it was trained on windows that were filled up
             recipe = changed(recipe, fill="window")

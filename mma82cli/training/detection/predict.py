@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from mma82cli.crew import cores
 from mma82cli.detection import proposals, suppress, windows
 from mma82cli.detection.proposals import Proposals
 from mma82cli.models.adatad import AdaTAD, level_masks
@@ -59,22 +60,24 @@ class Detector:
     def __call__(self, clips: Iterable[Clip]) -> Iterator[Found | DataError]:
         """In the order of the clips. Windows of several clips go through the network together, or a core each."""
         threads = torch.get_num_threads()
-        cores, size = (threads, threads) if self.device.type == "cpu" else (1, AT_ONCE)
+        on_cpu = self.device.type == "cpu"
+        workers, size = (threads, threads) if on_cpu else (1, AT_ONCE)
         held: list[Proposals] = []
+        coming = _ahead(map(self._windows, clips), *((1, size + 1) if on_cpu else (cores(), 2)))
         try:
-            with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(cores, initializer=_one_core, initargs=(cores,)) as pool:
-                coming = _ahead((window for clip in clips for window in self._windows(clip)), decoder, size + 1)
+            with ThreadPoolExecutor(workers, initializer=_one_core, initargs=(workers,)) as pool:
                 while batch := list(islice(coming, size)):
                     good = [window for window in batch if window.error is None]
-                    parts = [good[i :: cores] for i in range(cores)]
+                    parts = [good[i::workers] for i in range(workers)]
                     found = [iter(part) for part in pool.map(self._found, parts)]
-                    answers = (next(found[i % cores]) for i in range(len(good)))
+                    answers = (next(found[i % workers]) for i in range(len(good)))
                     for window in batch:
                         held = held if window.error else self._fewer([*held, next(answers)])
                         if window.end is not None:
                             yield window.error or self._finished(held, window.end)
                             held = []
         finally:
+            coming.close()
             torch.set_num_threads(threads)
 
     def _windows(self, clip: Clip) -> Iterator[Window]:
@@ -148,10 +151,28 @@ def _ranked(found: Proposals, most: int) -> Proposals:
     return Proposals(found.segments[order], found.scores[order], found.labels[order])
 
 
-def _ahead(items: Iterator, pool: ThreadPoolExecutor, depth: int) -> Iterator:
-    """The items, of which a single thread makes the next `depth` ahead of their time."""
-    end = object()
-    waiting = deque(pool.submit(next, items, end) for _ in range(depth))
-    while (item := waiting.popleft().result()) is not end:
-        waiting.append(pool.submit(next, items, end))
-        yield item
+def _ahead(each: Iterable[Iterator], most: int, depth: int) -> Generator:
+    """The items of all iterators, one iterator after the other. Of `most` of them the next `depth` items are made ahead of
+    their time, by a thread each."""
+    rest, end = iter(each), object()
+    waiting: deque[tuple[Iterator, ThreadPoolExecutor, deque[Future]]] = deque()
+
+    def begin(items: Iterator) -> None:
+        pool = ThreadPoolExecutor(1)
+        waiting.append((items, pool, deque(pool.submit(next, items, end) for _ in range(depth))))
+
+    try:
+        for items in islice(rest, most):
+            begin(items)
+        while waiting:
+            items, pool, jobs = waiting[0]
+            while (item := jobs.popleft().result()) is not end:
+                jobs.append(pool.submit(next, items, end))
+                yield item
+            pool.shutdown()
+            waiting.popleft()
+            for items in islice(rest, 1):
+                begin(items)
+    finally:
+        for _, pool, _ in waiting:
+            pool.shutdown(cancel_futures=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,10 @@ from mma82cli.models import actionformer, videomae
 from mma82cli.models.adatad import AdaTAD, Dims, level_masks
 from mma82cli.records import DataError
 from mma82cli.taxonomy import Taxonomy
-from mma82cli.training.detection.packing import pack
+from mma82cli.training.detection.packing import Packed, pack
 from mma82cli.training.detection.predict import Detector
 from mma82cli.training.detection.recipe import AdaTADRecipe
-from mma82cli.training.detection.views import View, train_view
-from mma82cli.training.device import autocast
+from mma82cli.training.detection.views import train_view
 from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.task import Task
@@ -44,6 +44,13 @@ def make_model(recipe: AdaTADRecipe, classes: int, seed: int = 0) -> AdaTAD:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AdaTAD(Dims(backbone, head))
+
+
+class Batch(NamedTuple):
+    """Windows, and what happens in each: segments (N, 2) in moments and labels (N,)."""
+
+    packed: Packed
+    truth: list[tuple[np.ndarray, np.ndarray]]
 
 
 class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
@@ -74,8 +81,8 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         order = np.concatenate([rng.permutation(row) for row in rows * recipe.repeat])
         return bucketed(order, [len(film.times) for film in self.train], recipe.batch_size, recipe.bucket, rng)
 
-    def load(self, rows: np.ndarray, rng: np.random.Generator) -> list[View]:
-        """A window of each film, but of those that can't be decoded any more: a person hears of them."""
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> Batch | None:
+        """A window of each film, but of those that can't be decoded any more: a person hears of them. None where none can."""
         views = []
         for row, own in zip(rows, rng.spawn(len(rows)), strict=True):
             try:
@@ -84,30 +91,36 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
                 if self.train[row].name not in self._told:
                     self._told.add(self.train[row].name)
                     self.tell(f"left out: {error}")
-        return views
+        if not views:
+            return None
+        recipe = self.recipe
+        packed = pack([view.frames for view in views], recipe.window, recipe.fill, self.device, recipe.still)
+        return Batch(packed, [(view.segments, view.labels) for view in views])
 
     # -- the loss ----------------------------------------------------------------------------------------------
 
-    def part_loss(self, network: AdaTAD, loaded: list[View], rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
+    def part_loss(self, network: AdaTAD, loaded: Batch | None, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
         """Sums of both losses over the windows a row; `gradients_ready` divides by how many points have an action."""
-        if not loaded:
+        if loaded is None:
             trained = [parameter.sum() for parameter in network.parameters() if parameter.requires_grad]
             return torch.stack(trained).sum() * 0.0, {"unread": torch.ones(())}
-        recipe = self.recipe
-        packed = pack([view.frames for view in loaded], recipe.window, recipe.fill, self.device, recipe.still)
-        with autocast(self.device, self.dtype):
-            features = network.features(packed.clips, packed.windows, packed.lengths, rng)
-        levels = network.detect(features, packed.mask, rng, self.replays)
-        masks = level_masks(packed.mask, len(levels))
-        both = [targets.assign(self.points, *_truth(view, self.device), len(self.labels)) for view in loaded]
+        packed, truth = loaded
+        mask = packed.mask
+        found = self.replays(network, network.learn, *network.lesson(packed.clips, packed.windows, mask, rng))
+        levels = list(zip(found[::2], found[1::2], strict=True))
+        masks = level_masks(mask, len(levels))
+        both = [targets.assign(self.points, *self._uploaded(*spans), len(self.labels)) for spans in truth]
         classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
-        by_class, by_boundary = losses.detection_losses(levels, masks, classes, distances, recipe.label_smoothing)
+        by_class, by_boundary = losses.detection_losses(levels, masks, classes, distances, self.recipe.label_smoothing)
         counts = {
             "classes": by_class.detach(), "boundaries": by_boundary.detach(),
             "positives": losses.positives(masks, classes).sum().float(),
-            "moments": packed.mask.sum().float(), "windows": torch.tensor(float(len(loaded))),
+            "moments": mask.sum().float(), "windows": torch.tensor(float(len(truth))),
         }  # fmt: skip
-        return (by_class + by_boundary) / len(loaded), counts
+        return (by_class + by_boundary) / len(truth), counts
+
+    def _uploaded(self, segments: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        return upload(segments, self.device, torch.float32), upload(labels, self.device)
 
     def gradients_ready(self, model: AdaTAD, size: int, counts: list[dict], ranks: Ranks) -> None:
         """Divides by the moving mean of how many points of a step have an action (of `batch_size` windows, where it is the
@@ -215,10 +228,6 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         )  # fmt: skip
         values = metric.evaluate(truth, guessed)
         return {"val_map": round(values["avg", "action"], 6), "val_map50": round(values[0.5, "action"], 6)}
-
-
-def _truth(view: View, device) -> tuple[Tensor, Tensor]:
-    return upload(view.segments, device, torch.float32), upload(view.labels, device)
 
 
 def repeats(films: list, classes: int, threshold: float) -> np.ndarray:

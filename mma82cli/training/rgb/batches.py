@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mma82cli.rgb import crops, sampling
 from mma82cli.rgb.pictures import cut
@@ -36,13 +34,7 @@ def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, n
         for start in range(0, len(frames), recipe.frames)
         for box in crops.test_boxes(width, height, recipe.test_size, num_crops)
     ]
-    return np.stack(views)
-
-
-def tensor(pictures: list[np.ndarray], device: torch.device) -> Tensor:
-    """Arrays of equal shape, stacked, on the device."""
-    batch = torch.from_numpy(np.stack(pictures))
-    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
+    return np.stack(views) if len(views) > 1 else views[0][None]
 
 
 def _frames(source: Source, clip: Clip, choose) -> list[np.ndarray]:

@@ -14,6 +14,8 @@ from mma82cli.video.clips import short
 class RgbInference(Inference[GcTsmRecipe]):
     """Probabilities: the softmax of the mean logits of the recipe's test views."""
 
+    at_once = 512  # several batches: the frames of one are decoded while the network is at another
+
     def __init__(self, model, recipe: GcTsmRecipe, about: dict, asked: Asked, device, dtype):
         super().__init__(model, recipe, about, asked, device, dtype)
         self.predict = Predictor(model, recipe, source_of(asked, recipe.short_side), device, dtype)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mma82cli.crew import cores
-from mma82cli.devices import upload
+from mma82cli.devices import onto, upload
 from mma82cli.models.gc_tsm import GCTSM
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
 from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
-from mma82cli.training.rgb.batches import tensor, train_clip
+from mma82cli.training.rgb.batches import train_clip
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.training.task import Task, accuracy
@@ -45,15 +46,16 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
         lonely = self.recipe.gate_div and len(order) % self.recipe.batch_size == 1
         return order[:-1] if lonely else order
 
-    def load(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[list[np.ndarray], list[int]]:
-        """The clips `rows`, drawn with `rng`: RGB uint8 (T, size, size, 3) each, and their labels."""
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, list[int]]:
+        """The clips `rows`, drawn with `rng`: RGB uint8 (B, T, size, size, 3) on the device, and their labels (B,)."""
         chosen = [self.train[row] for row in rows]
-        return [train_clip(self.source, each.clip, self.recipe, rng) for each in chosen], [each.label for each in chosen]
+        pictures = np.stack([train_clip(self.source, each.clip, self.recipe, rng) for each in chosen])
+        return onto(pictures, self.device), [each.label for each in chosen]
 
-    def part_loss(self, network: GCTSM, loaded: tuple[list[np.ndarray], list[int]], rng: np.random.Generator, scratch):
+    def part_loss(self, network: GCTSM, loaded: tuple[Tensor, list[int]], rng: np.random.Generator, scratch):
         """Mean cross-entropy of the clips that `load` gave, and how many are right."""
         recipe, (pictures, ids) = self.recipe, loaded
-        frames = normalise(tensor(pictures, self.device), recipe.still)
+        frames = normalise(pictures, recipe.still)
         features = self.replays(network, network.features, frames)  # (B, T, C)
         features = features.float()
         kept = (rng.random(tuple(features.shape), dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mma82cli.models import folded
 from mma82cli.records import DataError
+from mma82cli.training.replays import Replays
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
 
@@ -22,13 +23,14 @@ class Predictor:
         recipe = inputs.recipe
         self.model = folded(recipe.model, model).to(device, dtype)
         self.inputs, self.dtype = inputs, dtype
+        self.replays = Replays(torch.device(device), torch.float32)  # the network is of `dtype` itself
         self.num_clips = num_clips or recipe.clips
         self.double = recipe.double_flip and num_clips is None
         self.scratch = inputs.scratch()
 
     def __call__(self, clips: Clips, rows: np.ndarray) -> np.ndarray:
         """Clips `rows` (B,) -> float32 (B, classes), each row of sum 1. Raises DataError where a number is not finite."""
-        return self._mean(clips, rows, lambda batch: self.model(batch).float().softmax(1))
+        return self._mean(clips, rows, lambda batch: self.replays(self.model, self.model.forward, batch).float().softmax(1))
 
     def some(self, clips: Clips, rows: np.ndarray) -> np.ndarray:
         """Any number of clips `rows` (N,), a few at a time -> float32 (N, classes)."""
