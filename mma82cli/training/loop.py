@@ -143,9 +143,10 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, b
             for counts in found:
                 for name, value in counts.items():
                     sums[name] = sums[name] + value if name in sums else value.float()
-            run.ranks.add([parameter.grad for parameter in model.parameters() if parameter.requires_grad])
-            task.gradients_ready(model, size, found, run.ranks)
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+            gradients = [parameter.grad for parameter in team.trained[0]]
+            run.ranks.add(gradients)
+            task.gradients_ready(model, gradients, size, found, run.ranks)
+            nn.utils.clip_grad_norm_(team.trained[0], recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             task.after_step(model)

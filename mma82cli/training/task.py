@@ -135,8 +135,8 @@ class Task(Generic[RecipeT, Network]):
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return [{"params": trained, "lr_scale": 1.0, "weight_decay": self.recipe.weight_decay}]
 
-    def gradients_ready(self, model: Network, size: int, counts: list[dict], ranks: Ranks) -> None:
-        """Called when the gradients of a step of `size` rows are summed, before they are clipped; `counts` is what
+    def gradients_ready(self, model: Network, gradients: list[Tensor], size: int, counts: list[dict], ranks: Ranks) -> None:
+        """Called when the `gradients` of a step of `size` rows are summed, before they are clipped; `counts` is what
         `part_loss` counted in this process's parts."""
 
     def after_step(self, model: Network) -> None:

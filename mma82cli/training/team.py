@@ -23,13 +23,14 @@ class Team:
     makes the memory that each keeps."""
 
     def __init__(self, model: nn.Module, workers: int = 1, scratch: Callable[[], Any] = lambda: None):
-        self.model = model
         self.members = [(model, scratch())]
         for _ in range(workers - 1):
             twin = copy.deepcopy(model)
             for own, parameter in zip(twin.parameters(), model.parameters(), strict=True):
                 own.data = parameter.data
             self.members.append((twin, scratch()))
+        # lists, for walking through a network takes as long as some of its layers
+        self.trained = [[p for p in network.parameters() if p.requires_grad] for network, _ in self.members]
         norms = (module for module in model.modules() if isinstance(module, _BatchNorm))
         self.statistics = [values for norm in norms for values in norm.buffers()]
         self.first = [values.clone() for values in self.statistics]  # as the first micro-batch leaves them
@@ -62,17 +63,17 @@ class Team:
             results += [job.result() for job in jobs]
             if start == 0 and self.statistics:
                 torch._foreach_copy_(self.first, self.statistics)
-            for network, _ in members:
-                each = [_gradient(parameter) for parameter in network.parameters() if parameter.requires_grad]
-                network.zero_grad(set_to_none=True)
+            for trained in self.trained[: len(group)]:
+                each = [_gradient(parameter) for parameter in trained]
+                for parameter in trained:
+                    parameter.grad = None
                 if total is None:
                     total = torch._foreach_mul(each, 1) if self.copies else each
                 else:
                     total = torch._foreach_add(total, each)
         if total is None:  # more processes than parts
-            total = [torch.zeros_like(parameter) for parameter in self.model.parameters() if parameter.requires_grad]
-        trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
-        for parameter, gradient in zip(trained, total, strict=True):
+            total = [torch.zeros_like(parameter) for parameter in self.trained[0]]
+        for parameter, gradient in zip(self.trained[0], total, strict=True):
             parameter.grad = gradient
         if parts and self.statistics:
             torch._foreach_copy_(self.statistics, self.first)

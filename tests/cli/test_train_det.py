@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, as_lines, write_film, write_taxonomy
 
 from mma82cli.plots import timeline
+from mma82cli.training.device import choose_precision
 from mma82cli.video import Video
 
 LABELS = ["left", "right"]
@@ -81,7 +83,8 @@ def test_a_run_and_its_detections(run, films, trained):
     ]
     assert "6 train, 3 val videos; cpu" in result.err
     assert "1 of 6 train videos have no instances" in result.err
-    found = call(run, films, "infer", folder, "--split", "val", "--precision", "float32")
+    learnt_in = choose_precision("auto", torch.device("cpu"), gradients=True)
+    found = call(run, films, "infer", folder, "--split", "val", "--precision", {torch.float32: "float32"}.get(learnt_in, "bf16"))
     assert found.code == 0, found.err
     assert [record["id"] for record in found.records] == ["v6", "v7", "v8"]
     for record in found.records:

@@ -66,6 +66,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         each = [actionformer.points(level, window // 2**level, levels, device) for level in range(levels)]
         self.points = torch.cat(each)
         self.replays = Replays(device, dtype, self.passes)
+        self.trained: dict[str, Tensor] = {}  # the network's parameters that are, since `parameter_groups` chose them
         self.average: dict[str, Tensor] = {}
         self.steps = 0
         self._told: set[str] = set()
@@ -122,7 +123,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
     def _uploaded(self, segments: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
         return upload(segments, self.device, torch.float32), upload(labels, self.device)
 
-    def gradients_ready(self, model: AdaTAD, size: int, counts: list[dict], ranks: Ranks) -> None:
+    def gradients_ready(self, model: AdaTAD, gradients: list[Tensor], size: int, counts: list[dict], ranks: Ranks) -> None:
         """Divides by the moving mean of how many points of a step have an action (of `batch_size` windows, where it is the
         epoch's last and smaller one)."""
         count = sum((each["positives"] for each in counts if "positives" in each), torch.zeros((), device=self.device))
@@ -130,7 +131,6 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         ranks.add([count])
         normalizer = model.rpn_head.loss_normalizer
         normalizer.copy_(losses.moved(normalizer, count * self.recipe.batch_size / size))
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         torch._foreach_mul_(gradients, self.recipe.batch_size / normalizer)
 
     def figures(self, sums: dict[str, float], rows: int) -> dict:
@@ -156,6 +156,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
             scale = recipe.adapter_lr if adapts else recipe.backbone_lr if backbone else 1.0
             decay = recipe.weight_decay if adapts or (parameter.ndim > 1 and not name.endswith(".scale")) else 0.0
             groups.setdefault((scale, decay), []).append(parameter)
+            self.trained[name] = parameter
         model.backbone.checkpointing = self._recomputes()
         return [{"params": members, "lr_scale": scale, "weight_decay": decay} for (scale, decay), members in groups.items()]
 
@@ -172,11 +173,11 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
     def after_step(self, model: AdaTAD) -> None:
         """Moves the mean of the trained tensors; in its first steps it is nearly what they are."""
         self.steps += 1
-        trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
         if not self.average:
-            self.average = {name: value.clone() for name, value in trained.items()}
+            self.average = {name: value.detach().clone() for name, value in self.trained.items()}
         keep = min(self.recipe.average, self.steps / (10 + self.steps))
-        torch._foreach_lerp_(list(self.average.values()), [trained[name] for name in self.average], 1 - keep)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), [self.trained[name] for name in self.average], 1 - keep)
 
     def deliver(self, model: AdaTAD) -> AdaTAD:
         """The network of the mean; what is not trained it shares with `model`."""
