@@ -90,7 +90,7 @@ class AdaTAD(nn.Module):
 
     def compiled_parts(self) -> list[nn.Module]:
         """What is compiled for a long training on a GPU."""
-        return list(self.backbone.blocks)
+        return [*self.backbone.blocks, self.projection, self.neck, self.rpn_head]
 
     def lesson(self, clips: Tensor, windows: list[int], mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """What `learn` reads of packed clips (N, 3, 16, H, W), `windows` of them in each window of which the frames `mask`

@@ -18,19 +18,20 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels
 def cut(frames: list[np.ndarray], box: tuple[int, int, int, int], size: int, flip: bool = False) -> np.ndarray:
     """The part `box` (x, y, width, height) of each BGR frame, perhaps mirrored -> RGB uint8 (T, size, size, 3)."""
     x, y, width, height = box
+    whole, area = (height, width) == (size, size), min(width, height) > 2 * size
     out = np.empty((len(frames), size, size, 3), np.uint8)
     for i, frame in enumerate(frames):
+        part = frame[y : y + height, x : x + width]
         if i and frame is frames[i - 1]:
             out[i] = out[i - 1]
-            continue
-        part = frame[y : y + height, x : x + width]
-        if part.shape[:2] != (size, size):
-            area = min(width, height) > 2 * size
-            part = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
-        if flip:
-            part = cv2.flip(part, 1)
-        cv2.cvtColor(part, cv2.COLOR_BGR2RGB, dst=out[i])
-    return out
+        elif whole:
+            cv2.cvtColor(part, cv2.COLOR_BGR2RGB, dst=out[i])
+        else:
+            cv2.resize(part, (size, size), dst=out[i], interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+    high = out.reshape(-1, size, 3)  # all frames as one picture: threads wait for one another at every call
+    if not whole:
+        cv2.cvtColor(high, cv2.COLOR_BGR2RGB, dst=high)
+    return cv2.flip(high, 1).reshape(out.shape) if flip else out
 
 
 def normalise(pictures: Tensor, still: str = "keep") -> Tensor:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,15 @@ from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.video import Clip, Source
 
 AT_ONCE = {"cpu": 2, "cuda": 64}  # views a forward pass
+JOB = 8  # clips that a thread loads for a GPU before it answers: Python's threads are slow to take turns
+
+
+class Loaded(NamedTuple):
+    """The `views` (N, V, T, H, W, 3) on the device of those clips that have no fault (None: of none), and each clip's fault, or
+    None."""
+
+    views: Tensor | None
+    faults: list[DataError | None]
 
 
 class Predictor:
@@ -38,35 +48,41 @@ class Predictor:
 
     def __call__(self, clips: list[Clip]) -> Iterator[np.ndarray | DataError]:
         """float32 (classes,) a clip, of sum 1."""
+        on_gpu = self.device.type == "cuda"
         size = max(1, AT_ONCE[self.device.type] // (self.clips * self.crops))
-        behind = 1 if self.device.type == "cuda" else 0  # batches that a GPU is still at when the next one is handed to it
-        rest = iter(clips)
-        waiting = deque(self.pool.submit(self._views, clip) for clip in islice(rest, 2 * size))
-        begun: deque[tuple[list[Tensor | DataError], Tensor]] = deque()
+        job = min(size, JOB) if on_gpu else 1
+        jobs, parts = -(-size // job), (clips[i : i + job] for i in range(0, len(clips), job))
+        waiting = deque(self.pool.submit(self._loaded, part) for part in islice(parts, 3 * jobs))
+        begun: deque[tuple[list[Loaded], Tensor]] = deque()
         while waiting or begun:
             if waiting:
-                batch = [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
-                waiting.extend(self.pool.submit(self._views, clip) for clip in islice(rest, size))
-                begun.append((batch, self._scores([views for views in batch if isinstance(views, Tensor)])))
-            if len(begun) > behind or not waiting:
+                batch = [waiting.popleft().result() for _ in range(min(jobs, len(waiting)))]
+                waiting.extend(self.pool.submit(self._loaded, part) for part in islice(parts, jobs))
+                begun.append((batch, self._scores([part.views for part in batch if part.views is not None])))
+            if len(begun) > on_gpu or not waiting:  # a GPU is still at one batch when the next is handed to it
                 batch, found = begun.popleft()
                 scores = iter(finite(found))
-                yield from (next(scores) if isinstance(views, Tensor) else views for views in batch)
+                yield from (fault or next(scores) for part in batch for fault in part.faults)
 
-    def _views(self, clip: Clip) -> Tensor | DataError:
-        """(V, T, H, W, 3), on the device."""
-        try:
-            return onto(test_clip(self.source, clip, self.recipe, self.clips, self.crops), self.device)
-        except DataError as error:
-            return error
+    def _loaded(self, clips: list[Clip]) -> Loaded:
+        views, faults = [], []
+        for clip in clips:
+            fault = None
+            try:
+                views.append(test_clip(self.source, clip, self.recipe, self.clips, self.crops))
+            except DataError as error:
+                fault = error
+            faults.append(fault)
+        return Loaded(onto(np.stack(views), self.device) if views else None, faults)
 
     @torch.inference_mode()
-    def _scores(self, batch: list[Tensor]) -> Tensor:
-        """Views (V, T, H, W, 3) of each clip -> probabilities (B, classes)."""
-        if not batch:
+    def _scores(self, parts: list[Tensor]) -> Tensor:
+        """Views (N, V, T, H, W, 3) of some clips each -> probabilities (B, classes)."""
+        if not parts:
             return torch.empty(0, self.model.num_classes)
-        views = normalise(torch.cat(batch), self.recipe.still).to(self.dtype)
-        return self.replays(self.model, self.model.forward, views).float().unflatten(0, (len(batch), -1)).mean(1).softmax(1)
+        pictures = torch.cat(parts)
+        views = normalise(pictures.flatten(0, 1), self.recipe.still).to(self.dtype)
+        return self.replays(self.model, self.model.forward, views).float().unflatten(0, (len(pictures), -1)).mean(1).softmax(1)
 
 
 def finite(scores: Tensor) -> np.ndarray:
