@@ -89,8 +89,8 @@ class AdaTAD(nn.Module):
         return tuple(each for level in self.rpn_head(self.neck(self.projection(x, mask, keeps))) for each in level)
 
     def compiled_parts(self) -> list[nn.Module]:
-        """What is compiled for a long training on a GPU."""
-        return [*self.backbone.blocks, self.projection, self.neck, self.rpn_head]
+        """What is compiled for a long training on a GPU: the blocks, which are one code; the head would take minutes."""
+        return list(self.backbone.blocks)
 
     def lesson(self, clips: Tensor, windows: list[int], mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """What `learn` reads of packed clips (N, 3, 16, H, W), `windows` of them in each window of which the frames `mask`

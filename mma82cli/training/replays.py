@@ -62,7 +62,7 @@ class Replays:
         parts = getattr(network, "compiled_parts", tuple)() if self.compiles else ()
         try:
             self.memory = self.memory or torch.cuda.graph_pool_handle()
-            with ALONE, _compiled(parts):
+            with ALONE, _compiled(parts, varies=len(self.seen) > 1):
                 part = _Part(network, work, self.dtype)
                 return torch.cuda.make_graphed_callables(part, samples, allow_unused_input=True, pool=self.memory)
         except RuntimeError:  # no compiler, no memory, or a kernel that can't be recorded: slower, but all the same
@@ -76,10 +76,10 @@ class Replays:
 
 
 @contextmanager
-def _compiled(parts: Iterable[nn.Module]):
-    """The modules compiled: at first for the one shape that is recorded, when another comes for every size of what has varied."""
+def _compiled(parts: Iterable[nn.Module], varies: bool):
+    """The modules compiled: for the one shape that is recorded, or where batches are of several for all of them at once."""
     for part in parts:
-        part.forward = torch.compile(part.forward)
+        part.forward = torch.compile(part.forward, dynamic=varies)
     try:
         yield
     finally:

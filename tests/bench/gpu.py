@@ -25,7 +25,7 @@ from standin import StandIn  # noqa: E402
 
 from mma82cli.skeleton.layouts import load_layout  # noqa: E402
 from mma82cli.taxonomy import load_taxonomy  # noqa: E402
-from mma82cli.training import loop  # noqa: E402
+from mma82cli.training import loop, replays  # noqa: E402
 from mma82cli.training.detection.films import Film  # noqa: E402
 from mma82cli.training.detection.predict import Detector  # noqa: E402
 from mma82cli.training.detection.task import DetectionTask  # noqa: E402
@@ -85,7 +85,7 @@ class Bench:
         print(f"{name:46} {rate:8.1f} {use} {held:6.1f}  {more}", flush=True)
 
     def training(self, name: str, model, task, flop: float, more=lambda seconds: "") -> None:
-        """The loop's own steps, after some to warm up; `more(seconds a step)`."""
+        """The loop's own steps, after those in which all that comes is recorded; `more(seconds a step)`."""
         if DEVICE.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         model.to(DEVICE)
@@ -96,7 +96,7 @@ class Bench:
         def few(steps: int):
             return lambda rng: np.resize(whole(rng), steps * size)
 
-        task.order = few(max(15, self.steps // 10))
+        task.order = few(100 if DEVICE.type == "cuda" else 2)
         loop.train_epoch(model, optimizer, run, task, 1, loop.Begun())
         task.order = few(self.steps)
         start = wait()
@@ -244,6 +244,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
     keep_freed_memory()
+    replays.AFTER = 2  # a training can wait longer
     bench = Bench(given.steps)
     for wanted in given.models:
         name = wanted.removesuffix("-infer")

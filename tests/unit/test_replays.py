@@ -89,7 +89,7 @@ def test_a_recording_that_fails_is_done_without(network, monkeypatch):
 
 def test_what_is_compiled_is_so_for_the_recording_alone(network, played, monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda work: compiled.append(work) or work)
+    monkeypatch.setattr(torch, "compile", lambda work, dynamic: compiled.append(work) or work)
     found = recording(passes=replays.COMPILED_FROM)
     for _ in range(replays.AFTER):
         found(network, network.pooled, torch.rand(2, 3, 4, 16, 16))
