@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mma82cli.models.folding import fold_norm, folded_relu, move_bias
+from mma82cli.models.folding import fold_norm, fused_relu, fuses, move_bias
 from mma82cli.models.gc_tsm_weights import HEAD, may_be_new, recognises, renamed
 from mma82cli.records import DataError
 
@@ -116,8 +116,8 @@ def max_pool(x: Tensor) -> Tensor:
 
 def relu_of(conv: nn.Conv2d, norm: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     """relu(norm(conv(x)) + added)."""
-    if isinstance(norm, nn.Identity):
-        return folded_relu(x, conv.weight, conv.bias, conv.stride, conv.padding, added)
+    if fuses(x, norm):
+        return fused_relu(x, conv.weight, conv.bias, conv.stride, conv.padding, added)
     y = norm(conv(x))
     if added is not None:
         y += added
