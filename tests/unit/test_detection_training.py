@@ -1,5 +1,6 @@
 """What a detector trains on and how: windows of films, batches without padding, steps, and films of any length."""
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -15,7 +16,7 @@ from mma82cli.records import DataError, WrongUsage
 from mma82cli.taxonomy import Taxonomy
 from mma82cli.training.detection.films import Film
 from mma82cli.training.detection.packing import moving, pack
-from mma82cli.training.detection.predict import Detector
+from mma82cli.training.detection.predict import Detector, _ahead
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.task import DetectionTask, bucketed, make_model, repeats
 from mma82cli.training.detection.views import draw_box, draw_light, draw_window, lit, train_view
@@ -348,3 +349,21 @@ def test_the_papers_recipes():
         recipe = load_recipe(f"adatad-{name}")
         assert (recipe.dim, recipe.depth, recipe.heads) == sizes and recipe.adapter == recipe.dim // 4
         assert changed(recipe, dim=768, depth=12, heads=12, adapter=192) == AdaTADRecipe()
+
+
+def test_windows_made_ahead_come_in_order_and_no_thread_stays():
+    made, before = [], threading.active_count()
+
+    def items(name):
+        for i in range(3):
+            made.append((name, i))
+            yield name, i
+
+    coming = _ahead((items(name) for name in range(5)), most=2, depth=2)
+    assert next(coming) == (0, 0)
+    assert {name for name, _ in made} <= {0, 1}
+    assert list(coming) == [(name, i) for name in range(5) for i in range(3)][1:]
+    coming = _ahead((items(name) for name in range(5)), most=2, depth=1)
+    next(coming)
+    coming.close()
+    assert threading.active_count() == before

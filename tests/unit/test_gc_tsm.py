@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mma82cli import models
 from mma82cli.models.gc_tsm import GCTSM, fold, from_state, max_pool, recognises, renamed
 from mma82cli.records import DataError
-from mma82cli.rgb.pictures import normalise
+from mma82cli.rgb.pictures import cut, normalise
+from mma82cli.training.rgb import predict as predicting
 from mma82cli.training.rgb.data import Labelled
 from mma82cli.training.rgb.predict import Predictor
 from mma82cli.training.rgb.recipe import GcTsmRecipe
@@ -108,6 +112,54 @@ def test_frames_are_normalised_as_the_recipe_says():
 def test_max_pool_at_bf16_is_torchs(size):
     x = torch.randn(2, 8, *size).bfloat16().contiguous(memory_format=torch.channels_last)
     assert torch.equal(max_pool(x), torch.nn.functional.max_pool2d(x, 3, 2, 1))
+
+
+class Torn(Noise):
+    """Clip 2 is damaged."""
+
+    def count(self, clip):
+        if clip.path == "2":
+            raise DataError("2 is damaged")
+        return 20
+
+
+@pytest.mark.parametrize("size,job,behind", [(2, 1, 0), (4, 3, 1), (4, 1, 1), (64, 8, 1), (1, 8, 0)])
+def test_answers_come_in_order_however_they_are_shared_out(size, job, behind, monkeypatch):
+    """As a GPU has them, too; around a clip that can't be read."""
+    recipe = GcTsmRecipe(base_channels=16, stage_blocks=(1, 1), short_side=36, size=32, test_size=32, clips=2)
+    model = make_model(recipe, 4)
+    torch.nn.init.normal_(model.fc.weight)
+    predict = Predictor(model, recipe, Torn(np.zeros((36, 40, 3))), torch.device("cpu"))
+    clips = [Clip(str(i), 0.0, 1.0) for i in range(7)]
+    alone = [next(predict([clip])) for clip in clips]
+    for table, value in ((predicting.AT_ONCE, size), (predicting.JOB, job), (predicting.BEHIND, behind)):
+        monkeypatch.setitem(table, "cpu", value)
+    for i, (one, other) in enumerate(zip(predict(clips), alone, strict=True)):
+        if i == 2:
+            assert isinstance(one, DataError) and isinstance(other, DataError)
+        else:
+            np.testing.assert_allclose(one, other, atol=1e-6)
+    assert list(predict([])) == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_frames_are_cut_alike_alone_and_together(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    height, width, size = (data.draw(st.integers(4, 40)) for _ in range(3))
+    w, h = data.draw(st.integers(1, width)), data.draw(st.integers(1, height))
+    box = data.draw(st.integers(0, width - w)), data.draw(st.integers(0, height - h)), w, h
+    frames = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(3)]
+    frames = [frames[i] for i in (0, 0, 1, 2)]
+    flip = data.draw(st.booleans())
+    found = cut(frames, box, size, flip)
+    for one, frame in zip(found, frames, strict=True):
+        part = frame[box[1] : box[1] + h, box[0] : box[0] + w]
+        if (h, w) != (size, size):
+            area = min(w, h) > 2 * size
+            part = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+        part = part[:, ::-1] if flip else part
+        np.testing.assert_array_equal(one, part[..., ::-1])
 
 
 def as_published(state: dict, kind: str) -> dict:

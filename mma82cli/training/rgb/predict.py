@@ -23,7 +23,8 @@ from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.video import Clip, Source
 
 AT_ONCE = {"cpu": 2, "cuda": 64}  # views a forward pass
-JOB = 8  # clips that a thread loads for a GPU before it answers: Python's threads are slow to take turns
+JOB = {"cpu": 1, "cuda": 8}  # clips that a thread loads before it answers: Python's threads are slow to take turns
+BEHIND = {"cpu": 0, "cuda": 1}  # batches that the device is still at when the next is handed to it
 
 
 class Loaded(NamedTuple):
@@ -48,9 +49,9 @@ class Predictor:
 
     def __call__(self, clips: list[Clip]) -> Iterator[np.ndarray | DataError]:
         """float32 (classes,) a clip, of sum 1."""
-        on_gpu = self.device.type == "cuda"
-        size = max(1, AT_ONCE[self.device.type] // (self.clips * self.crops))
-        job = min(size, JOB) if on_gpu else 1
+        kind = self.device.type
+        size = max(1, AT_ONCE[kind] // (self.clips * self.crops))
+        job = min(size, JOB[kind])
         jobs, parts = -(-size // job), (clips[i : i + job] for i in range(0, len(clips), job))
         waiting = deque(self.pool.submit(self._loaded, part) for part in islice(parts, 3 * jobs))
         begun: deque[tuple[list[Loaded], Tensor]] = deque()
@@ -59,7 +60,7 @@ class Predictor:
                 batch = [waiting.popleft().result() for _ in range(min(jobs, len(waiting)))]
                 waiting.extend(self.pool.submit(self._loaded, part) for part in islice(parts, jobs))
                 begun.append((batch, self._scores([part.views for part in batch if part.views is not None])))
-            if len(begun) > on_gpu or not waiting:  # a GPU is still at one batch when the next is handed to it
+            if len(begun) > BEHIND[kind] or not waiting:
                 batch, found = begun.popleft()
                 scores = iter(finite(found))
                 yield from (fault or next(scores) for part in batch for fault in part.faults)

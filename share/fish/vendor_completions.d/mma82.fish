@@ -144,7 +144,7 @@ complete -c mma82 -n '__mma82_command train-det' -s h -l help -d 'print the help
 complete -c mma82 -n __mma82_none -f -a infer -d 'a checkpoint\'s scores for each clip, or detections in each video'
 complete -c mma82 -n '__mma82_command help' -f -a infer
 complete -c mma82 -n '__mma82_command infer' -l split -x -d 'only records of this split'
-complete -c mma82 -n '__mma82_command infer' -l batch-size -x -d 'records at once; 0: 1 on a CPU, else 16'
+complete -c mma82 -n '__mma82_command infer' -l batch-size -x -d 'records at once; 0: 1 on a CPU, many on a GPU'
 complete -c mma82 -n '__mma82_command infer' -l topk -x -d 'the K best labels in place of scores; 0: scores'
 complete -c mma82 -n '__mma82_command infer' -l keep-keypoints -d 'leave the joints in the records'
 complete -c mma82 -n '__mma82_command infer' -l device -x -a 'auto cpu cuda' -d 'auto: a GPU where there is one'
