@@ -31,7 +31,8 @@ def replace(path: Path, data: bytes) -> None:
         with Output(str(path)) as out:
             out.write(data)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; the last complete checkpoint stands") from None
+        stands = "; the last complete checkpoint stands" if path.exists() else ""
+        raise DataError(f"{path}: {error.strerror}{stands}") from None
 
 
 def sweep(folder: Path) -> None:
