@@ -51,6 +51,11 @@ def is_number(value) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
+def are_numbers(values: list) -> bool:
+    """Whether each `is_number`, all in one go."""
+    return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+
+
 def text(record: dict, field: str, default=MISSING) -> str:
     """A string that is not empty; `default` where the field is absent."""
     value = record.get(field, default)
@@ -100,9 +105,9 @@ def scores_of(record: dict, taxonomy) -> list:
         raise wrong("scores", scores, f"a list of {classes} numbers")
     if len(scores) != classes:
         raise DataError(f"field 'scores' has {len(scores)} values; expected {classes}, one a label of {taxonomy.name}")
-    for i, value in enumerate(scores):
-        if not is_number(value):
-            raise DataError(f"field 'scores' has {show(value)} at place {i}; expected a finite number")
+    if not are_numbers(scores):
+        i, value = next((i, value) for i, value in enumerate(scores) if not is_number(value))
+        raise DataError(f"field 'scores' has {show(value)} at place {i}; expected a finite number")
     return scores
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mma82cli.records import DataError, WrongUsage, good_probabilities, is_number, record_id, show, text, wrong
+from mma82cli.records import DataError, WrongUsage, are_numbers, good_probabilities, record_id, show, text, wrong
 from mma82cli.taxonomy import Taxonomy, load_taxonomy
 
 OWN = ("scores", "scores_kind", "topk", "taxonomy")  # what a record says that the fused one says anew
@@ -105,7 +105,7 @@ class Join:
         else:
             labels, values = self._labels(record), record.get("scores")
             logits = record.get("scores_kind") == "logits"
-        if not isinstance(values, list) or len(values) != len(labels) or not all(map(is_number, values)):
+        if not isinstance(values, list) or len(values) != len(labels) or not are_numbers(values):
             what = "face.logits" if stream.kind == "face" else "scores"
             raise wrong(what, values if values is not None else record.get(stream.kind), f"a list of {len(labels)} numbers")
         if not logits:
