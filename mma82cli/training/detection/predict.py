@@ -63,7 +63,8 @@ class Detector:
         on_cpu = self.device.type == "cpu"
         workers, size = (threads, threads) if on_cpu else (1, AT_ONCE)
         held: list[Proposals] = []
-        coming = _ahead(map(self._windows, clips), *((1, size + 1) if on_cpu else (cores(), 2)))
+        most, depth = (2, size + 1) if on_cpu else (cores(), 2)  # clips, and windows of each
+        coming = _ahead(map(self._windows, clips), most, depth)
         try:
             with ThreadPoolExecutor(workers, initializer=_one_core, initargs=(workers,)) as pool:
                 while batch := list(islice(coming, size)):
