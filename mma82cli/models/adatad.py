@@ -62,8 +62,7 @@ class AdaTAD(nn.Module):
     def features(self, clips: Tensor, windows: list[int], lengths: list[int]) -> Tensor:
         """Packed clips (N, 3, 16, H, W), `windows` of them in each window, of which `lengths` frames exist -> features
         (B, dim, T) of the frames, T those of the longest window."""
-        rate = self.dims.backbone.tubelet
-        slices = self.dims.backbone.frames // rate
+        rate, slices = self.dims.backbone.tubelet, self.dims.backbone.slices
         # a frame's features mix two tubelets, and the first convolution sees one frame more
         last = [math.floor((length + 0.5) / rate + 0.5) for length in lengths]
         needed = [min(n, tubelet // slices + 1) for n, tubelet in zip(windows, last, strict=True)]
@@ -77,16 +76,15 @@ class AdaTAD(nn.Module):
         The head is always given the whole window, T' frames: behind features there are zeros."""
         mask = F.pad(mask, (0, -mask.shape[1] % self.dims.head.multiple))
         x = F.pad(features, (0, mask.shape[1] - features.shape[2]))
-        found = self.head(x, mask[:, None].to(x.dtype))
-        levels = list(zip(found[::2], found[1::2], strict=True))
+        levels = self.head(x, mask[:, None].to(x.dtype))
         return [
             (logits, offsets, actionformer.points(i, logits.shape[2], len(levels), logits.device))
             for i, (logits, offsets) in enumerate(levels)
         ]
 
-    def head(self, x: Tensor, mask: Tensor, keeps: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Features (B, dim, T) and mask (B, 1, T) of whole windows -> logits, offsets of the first level, of the second, …"""
-        return tuple(each for level in self.rpn_head(self.neck(self.projection(x, mask, keeps))) for each in level)
+    def head(self, x: Tensor, mask: Tensor, keeps: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+        """Features (B, dim, T) and mask (B, 1, T) of whole windows -> a level's logits and offsets each."""
+        return self.rpn_head(self.neck(self.projection(x, mask, keeps)))
 
     def compiled_parts(self) -> list[nn.Module]:
         """What is compiled for a long training on a GPU: the blocks, which are one code; the head would take minutes."""
@@ -95,30 +93,30 @@ class AdaTAD(nn.Module):
     def lesson(self, clips: Tensor, windows: list[int], mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """What `learn` reads of packed clips (N, 3, 16, H, W), `windows` of them in each window of which the frames `mask`
         (B, T) exist: only tensors, whose shapes depend on how many clips there are. `rng`: of stochastic depth."""
-        rate = self.dims.backbone.tubelet
-        slices, device = self.dims.backbone.frames // rate, clips.device
+        sizes, device = self.dims.backbone, clips.device
         mask = F.pad(mask, (0, -mask.shape[1] % self.dims.head.multiple))
-        placed = self._placed(windows, windows, mask.shape[1] // rate, device)
+        placed = self._placed(windows, windows, mask.shape[1] // sizes.tubelet, device)
         keeps = *self.backbone.draw(len(clips), rng), *self.projection.draw(len(windows), rng, device)
-        return clips, videomae.starts(windows, slices, device), *placed, mask, *keeps
+        return clips, videomae.starts(windows, sizes.slices, device), *placed, mask, *keeps
 
     def learn(
         self, clips: Tensor, first: Tensor, places: Tensor, present: Tensor, mask: Tensor, *keeps: Tensor
     ) -> tuple[Tensor, ...]:
-        """What `head` gives, with stochastic depth in backbone and pyramid: the network as it is trained, all clips run."""
+        """Logits and offsets of the first level, of the second, …: the network as it is trained, all clips run, with stochastic
+        depth in backbone and pyramid."""
         left = list(keeps)
         deep = left.pop(0) if self.backbone.dims.drop_path else None
         x = self._by_frame(self.backbone.features(clips, first, deep), places, present)
-        return self.head(x, mask[:, None].to(x.dtype), left.pop(0) if self.projection.path_drop else None)
+        levels = self.head(x, mask[:, None].to(x.dtype), left.pop(0) if self.projection.path_drop else None)
+        return tuple(each for level in levels for each in level)
 
     def _placed(self, windows: list[int], run: list[int], longest: int, device) -> tuple[Tensor, Tensor]:
         """Of windows of so many clips, of which the first `run` were run: where each window's tubelets are (B, longest), behind
         the last of them that last one; and which of its frames there are (B, longest * rate)."""
-        rate = self.dims.backbone.tubelet
-        slices = self.dims.backbone.frames // rate
-        counts = np.array(run) * slices
+        sizes = self.dims.backbone
+        counts = np.array(run) * sizes.slices
         places = np.cumsum(counts)[:, None] - counts[:, None] + np.minimum(np.arange(longest), counts[:, None] - 1)
-        present = np.arange(longest * rate) < np.array(windows)[:, None] * self.dims.backbone.frames
+        present = np.arange(longest * sizes.tubelet) < np.array(windows)[:, None] * sizes.frames
         return upload(places, device), upload(present, device)
 
     def _by_frame(self, x: Tensor, places: Tensor, present: Tensor) -> Tensor:

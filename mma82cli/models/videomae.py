@@ -48,6 +48,11 @@ class Dims:
     final_norm: bool = False  # a layer norm after the last block (pretraining, and checkpoints without mean pooling)
     classes: int = 0  # of the classifier; 0: none
 
+    @property
+    def slices(self) -> int:
+        """Tubelets of a clip, one after the other (8)."""
+        return self.frames // self.tubelet
+
     def adapts(self, block: int) -> bool:
         """Whether block `block` ends in an adapter."""
         return self.adapter > 0 and (self.adapter_blocks is None or block in self.adapter_blocks)
@@ -184,7 +189,7 @@ class VideoMAE(nn.Module):
         self.dims = dims = Dims(**sizes) if dims is None else dims
         self.patch_embed = PatchEmbed(dims)
         grid = dims.image_size // dims.patch
-        self.register_buffer("pos_embed", sinusoids(dims.frames // dims.tubelet * grid * grid, dims.dim))
+        self.register_buffer("pos_embed", sinusoids(dims.slices * grid * grid, dims.dim))
         self.blocks = nn.ModuleList(Block(dims, dims.adapts(i)) for i in range(dims.depth))
         self.norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.final_norm else None
         self.fc_norm = nn.LayerNorm(dims.dim, eps=EPS) if dims.classes else None
@@ -247,10 +252,8 @@ class VideoMAE(nn.Module):
     def features(self, clips: Tensor, first: Tensor, keeps: Tensor | None = None) -> Tensor:
         """Packed clips (N, 3, T, H, W) -> (N, T/2, dim), means over places. `first` (windows,) is the number of each window's
         first tubelet (see `starts`); `keeps` as `draw` gives them."""
-        x, slices = self.embed(clips), clips.shape[2] // self.dims.tubelet
-        for i, block in enumerate(self.blocks):
-            x = self._through(block, x, first, slices, None if keeps is None else keeps[i])
-        return self._means(x, slices)
+        slices = clips.shape[2] // self.dims.tubelet
+        return self._tokens(clips, first, slices, keeps).unflatten(1, (slices, -1)).mean(2)
 
     def features_of(self, clips: Tensor, windows: list[int], needed: list[int]) -> Tensor:
         """Packed clips (N, 3, T, H, W), `windows` clips in each window, of which only the first `needed` are wanted -> (sum of
@@ -266,7 +269,7 @@ class VideoMAE(nn.Module):
             x = self._through(block, x, starts(left, slices, x.device), slices)
             reach -= self.dims.adapts(i)
         x, _ = _trimmed(x, alive, _first_of(windows, needed))
-        return self._means(x, slices)
+        return self._ended(x).unflatten(1, (slices, -1)).mean(2)
 
     def _through(self, block: nn.Module, *given) -> Tensor:
         """What the block makes of it, its activations kept or not."""
@@ -274,17 +277,20 @@ class VideoMAE(nn.Module):
             return checkpoint(block, *given, use_reentrant=False)
         return block(*given)
 
-    def _means(self, x: Tensor, slices: int) -> Tensor:
-        x = x if self.norm is None else self.norm(x)
-        return x.unflatten(1, (slices, -1)).mean(2)
+    def _tokens(self, clips: Tensor, first: Tensor, slices: int, keeps: Tensor | None = None) -> Tensor:
+        """All clips through all blocks."""
+        x = self.embed(clips)
+        for i, block in enumerate(self.blocks):
+            x = self._through(block, x, first, slices, None if keeps is None else keeps[i])
+        return self._ended(x)
+
+    def _ended(self, x: Tensor) -> Tensor:
+        return x if self.norm is None else self.norm(x)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, T/2*h*w, dim)."""
-        x, slices = self.embed(frames), frames.shape[2] // self.dims.tubelet
-        first = starts([1] * len(x), slices, x.device)
-        for block in self.blocks:
-            x = block(x, first, slices)
-        return x if self.norm is None else self.norm(x)
+        slices = frames.shape[2] // self.dims.tubelet
+        return self._tokens(frames, starts([1] * len(frames), slices, frames.device), slices)
 
     def logits(self, frames: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, classes), where the checkpoint had a classifier."""
