@@ -55,6 +55,19 @@ def boxes(points: Tensor) -> tuple[Tensor, Tensor]:
     return low.amin((1, 2, 3), keepdim=True), high.amax((1, 2, 3), keepdim=True)
 
 
+def shaken(points: Tensor, by: Tensor, cycles: Tensor, phase: Tensor) -> Tensor:
+    """The clips as a hand-held camera sees them: all joints of a moment are moved together, as a sum of waves.
+
+    `by` (B, 2) is the root of the movement's mean square along x and y, as a share of the longer side of the clip's box;
+    `cycles` (B, W, 2) is how often each of W waves goes up and down in the clip, `phase` (B, W, 2) where it begins (0..1).
+    """
+    low, high = boxes(points)
+    time = torch.linspace(0, 1, points.shape[2], device=points.device)[:, None, None]
+    waves = torch.sin(2 * math.pi * (cycles[:, None] * time + phase[:, None])).sum(2) * math.sqrt(2 / cycles.shape[1])  # (B, T, 2)
+    moved = points[..., :2] + (waves * by[:, None])[:, None, :, None] * (high - low).amax(-1, keepdim=True)
+    return torch.where(points[..., 2:] > 0, torch.cat((moved, points[..., 2:]), -1), points)
+
+
 def cropped(points: Tensor, side: Tensor, place: Tensor, which: Tensor) -> Tensor:
     """The clips where `which` (B,) is true as a nearer camera sees them: joints outside a part of the clip's box are missing.
 

@@ -127,6 +127,26 @@ def test_joints_relative_to_their_box_know_no_place_and_no_size():
     torch.testing.assert_close(resampling.relative(moved), there, atol=1e-4, rtol=1e-4)
 
 
+def test_a_hand_held_camera_moves_all_joints_of_a_moment_alike_as_far_as_it_is_told():
+    points = joints(3, persons=2)
+    points[:, 0, 0, 0] = 0
+    random = torch.Generator().manual_seed(0)
+    by = torch.tensor([[0.03, 0.1], [0.0, 0.0], [0.2, 0.0]])
+    cycles, phase = 1 + 6 * torch.rand(3, 4, 2, generator=random), torch.rand(3, 4, 2, generator=random)
+    points = points[:, :, :1].expand(-1, -1, 400, -1, -1)
+    moved = resampling.shaken(points, by, cycles, phase)
+    assert torch.equal(moved[..., 2], points[..., 2]) and torch.equal(moved[1], points[1]) and (moved[:, 0, :, 0] == 0).all()
+    way = (moved - points)[..., :2]
+    there = points[..., 2] > 0
+    for clip in (0, 2):
+        low, high = resampling.boxes(points[clip, None])
+        shares = way[clip] / (high - low).amax()
+        alike = shares[:, :, 1:2].expand_as(shares)
+        torch.testing.assert_close(shares[there[clip]], alike[there[clip]], atol=1e-6, rtol=1e-4)
+        mean_square = shares[1, :, 1].square().mean(0).sqrt()
+        torch.testing.assert_close(mean_square, by[clip], atol=1e-6, rtol=0.35)  # waves of nearly one frequency add up
+
+
 def test_a_nearer_camera_hides_what_lies_outside_its_part_and_nothing_else():
     points = joints(3, persons=2)
     points[:, 0, 0, 0] = 0

@@ -179,6 +179,16 @@ def test_a_nearer_camera_shows_fewer_joints_to_any_network(kind):
     assert empty(drawn(1.0)) > empty(drawn(0.0))
 
 
+@pytest.mark.parametrize("kind", [PoseC3DRecipe, STGCNRecipe])
+def test_a_hand_held_camera_is_seen_by_any_network_and_asks_for_no_other_draws_where_it_is_off(kind):
+    def drawn(**keys):
+        inputs = changed(kind(), frames=8, **keys).inputs(LAYOUT)
+        return inputs.train(clips(), np.arange(6), np.random.default_rng(0), inputs.scratch()).clone()
+
+    still = drawn(shake=0.0)
+    assert torch.equal(drawn(shake=0.0, shake_by=0.5), still) and not torch.equal(drawn(shake=1.0), still)
+
+
 # -- clips -----------------------------------------------------------------------------------------------------
 
 

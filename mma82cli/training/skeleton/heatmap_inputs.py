@@ -52,7 +52,7 @@ class HeatmapInputs(Inputs):
         recipe, device = self.recipe, clips.device
         indices = sampling.train_indices(clips.frames[rows], recipe.frames, rng, recipe.time_crop)
         points, shapes = clips.gather(rows, indices)
-        points, shapes = geometry.compact(self.nearer(points, rng), shapes)
+        points, shapes = geometry.compact(self.filmed(points, rng), shapes)
         points = self._distort(points, shapes, rng)
         draws = geometry.draw_crops(len(rows), rng, recipe.crop_area, recipe.crop_ratio)
         points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(upload(x, device) for x in draws)))

@@ -30,7 +30,7 @@ class JointInputs(Inputs):
         """See `Inputs`."""
         recipe, batch, device = self.recipe, len(rows), clips.device
         points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
-        points = resampling.relative(self.nearer(points, rng))
+        points = resampling.relative(self.filmed(points, rng))
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
         turn = (upload(draws, device, torch.float32) for draws in (angle, stretch))
