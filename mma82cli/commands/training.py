@@ -42,6 +42,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     """Reads records, trains, writes a line an epoch. `asked` is a `training.task.Asked`."""
     from pathlib import Path
 
+    from mma82cli.training.device import choose_device
     from mma82cli.training.families import FAMILIES
 
     quiet_decoders()
@@ -51,14 +52,17 @@ def train(pipe, wanted: Wanted, asked) -> None:
     if wanted.resume:
         _check_resumed(folder, about)
     start = None if wanted.init is None else _weights_at(pipe, wanted.init)  # before hours of decoding
+    where = choose_device(wanted.device, local)
+    smaller = settings.smaller() if where.type == "cpu" else None
+    if smaller:
+        pipe.note(f"recipe '{wanted.recipe}' is for a GPU, and may take days on a CPU; {smaller} is for a CPU")
     data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
 
     from mma82cli.training.checkpoint import STATE
-    from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
+    from mma82cli.training.device import choose_precision, keep_freed_memory, make_deterministic
     from mma82cli.training.loop import Run, fit
     from mma82cli.training.ranks import Ranks, join
 
-    where = choose_device(wanted.device, local)
     dtype = choose_precision(wanted.precision, where, gradients=True)
     keep_freed_memory()
     if wanted.deterministic:

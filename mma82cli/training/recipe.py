@@ -47,6 +47,7 @@ class Recipe:
     validate_every: int = 1
     best: str = "top1"
 
+    for_cpu: ClassVar[tuple[str, ...]] = ()  # the family's recipe for a CPU, if others need a GPU, and keys that tell them
     choices: ClassVar[dict[str, tuple[str, ...]]] = {"optimizer": ("sgd", "adamw"), "best": ("top1", "mca")}
     limits: ClassVar[dict[str, tuple[float, float]]] = {
         "lr": (0, 1e3), "lr_batch": (1, MANY), "batch_size": (1, MANY), "micro_batch": (1, MANY), "momentum": (0, 0.9999),
@@ -67,6 +68,12 @@ class Recipe:
 
     def check(self) -> None:
         """Raises WrongUsage where keys contradict one another."""
+
+    def smaller(self) -> str | None:
+        """The recipe for a CPU, where this one's network is larger in all that tells."""
+        name, *keys = self.for_cpu or (None,)
+        small = load_recipe(name) if name else self
+        return name if all(getattr(self, key) > getattr(small, key) for key in keys) else None
 
     def learning_rate(self, step: int, steps: int) -> float:
         """lr of step `step` (from 0) of `steps`: a linear rise over `warmup` of them, then half a cosine down towards 0."""

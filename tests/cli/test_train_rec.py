@@ -189,6 +189,25 @@ def test_wrong_usage(run, taxonomy, tmp_path, more, said):
     assert result.code == 2 and said in result.err and result.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "command, recipe, smaller",
+    [
+        ("train-det", "adatad", "adatad-tiny"),
+        ("train-det", "adatad-s", "adatad-tiny"),
+        ("train-rec", "posec3d", "posec3d-tiny"),
+        ("train-rec", "tsn", "gc-tsm-tiny"),
+        ("train-rec", "stgcn", None),
+        ("train-det", "adatad-tiny", None),
+        ("train-rec", "posec3d --set train_size=16", None),
+    ],
+)
+def test_a_recipe_for_a_gpu_says_so_on_a_cpu_before_it_reads(run, tmp_path, command, recipe, smaller):
+    result = run(command, "--out", tmp_path, "--device", "cpu", "--recipe", *recipe.split())
+    said = f"mma82 {command}: recipe '{recipe}' is for a GPU, and may take days on a CPU; {smaller} is for a CPU"
+    assert result.code == 1 and "no train records" in result.err
+    assert result.err.splitlines()[:-1] == [said] * bool(smaller)
+
+
 def test_resume_with_another_recipe_taxonomy_or_data_is_refused(run, trained, taxonomy):
     folder = trained[0]
     before = {name: (folder / name).read_bytes() for name in os.listdir(folder)}

@@ -71,6 +71,7 @@ class AdaTADRecipe(Recipe):
     topk: int = 200
     vote: float = 0.7
 
+    for_cpu: ClassVar = ("adatad-tiny", "size", "dim")
     choices: ClassVar = {
         "best": ("map", "map50"), "fill": ("clip", "window"), "still": ("keep", "remove"), "suppress": METHODS,
         "checkpointing": ("auto", "yes", "no"),

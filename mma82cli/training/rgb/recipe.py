@@ -42,6 +42,7 @@ class GcTsmRecipe(Recipe):
     clips: int = 1
     crops: int = 1
 
+    for_cpu: ClassVar = ("gc-tsm-tiny", "size", "base_channels")
     choices: ClassVar = {"sampling": ("parts", "dense"), "still": ("keep", "remove"), "schedule": ("step", "cosine")}
     limits: ClassVar = {
         "frames": (1, 64), "short_side": (16, 4096), "size": (16, 4096), "test_size": (16, 4096), "base_channels": (4, 1024),

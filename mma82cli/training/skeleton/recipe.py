@@ -75,6 +75,7 @@ class PoseC3DRecipe(SkeletonRecipe):
     clip_norm: float = 40.0
     epochs: int = 60
 
+    for_cpu: ClassVar = ("posec3d-tiny", "train_size", "base_channels")
     choices: ClassVar = {"heatmaps": ("joint", "limb", "joint+limb"), "sampling": ("mmaction2", "pyskl")}
     limits: ClassVar = {
         "size": (8, 1024), "train_size": (8, 1024), "sigma": (1e-3, 100), "base_channels": (1, 4096), "stage_blocks": (1, 100),
