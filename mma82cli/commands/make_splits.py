@@ -222,6 +222,8 @@ def _check(pipe, clips, splits: list[str]) -> None:
     from mma82cli.records import DataError, show
 
     names, field = clips.groups.values, clips.field["group"]
+    if not splits:
+        raise DataError(f"no records, so there is nothing to check; expected records with 'split' and '{field}'")
     found = leaks([names[g] for g in clips.group], splits)
     if found:
         shown = [f"{show(n)} ({', '.join(f'{s} {c}' for s, c in of.items())})" for n, of in list(found.items())[:5]]

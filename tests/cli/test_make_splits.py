@@ -92,6 +92,12 @@ def test_check_names_the_leak(run):
     assert "<stdin>:5" in run("make-splits", "--check", stdin=rows).err
 
 
+def test_check_of_nothing_says_so(run):
+    nothing = run("make-splits", "--check")
+    said = "mma82 make-splits: no records, so there is nothing to check; expected records with 'split' and 'subject'\n"
+    assert (nothing.code, nothing.err) == (1, said)
+
+
 def test_like_inherits(run, tmp_path):
     known = run("make-splits", stdin=clips(subjects=10)).records
     (tmp_path / "known.jsonl").write_text("".join(json.dumps(r) + "\n" for r in known))
