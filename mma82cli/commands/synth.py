@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mma82cli.commands.options import Seed, command
+from mma82cli.commands.options import Seed, command, quiet_decoders
 from mma82cli.records import WrongUsage
 
 Kind = Literal["skeleton", "video", "detection", "annotations", "emotion"]
@@ -107,6 +107,7 @@ def _renderer(videos: str) -> dict:
     import os
     from pathlib import Path
 
+    quiet_decoders()
     from mma82cli.synth.render import codec
 
     if os.path.exists(videos) and not os.path.isdir(videos):

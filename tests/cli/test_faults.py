@@ -117,6 +117,15 @@ def test_a_disk_that_fills_up_is_one_line_of_a_figure_and_leaves_the_old_one(tmp
     assert (tmp_path / "taxonomy.svg").read_text() == "the old one" and os.listdir(tmp_path) == ["taxonomy.svg"]
 
 
+@pytest.mark.parametrize("room", [100, 1 << 13])
+@pytest.mark.parametrize("kind", ["video", "detection"])
+def test_a_full_disk_under_rendered_videos_is_one_line(tmp_path, kind, room):
+    synth = ["synth", "-q", "--kind", kind, "--clips", "1", "--subjects", "1", "--videos", tmp_path]
+    done = call(*synth, preexec_fn=lambda: full_disk(room))
+    one_line(done, f"mma82 synth: {tmp_path}/", "expected room on the disk")
+    assert not os.listdir(tmp_path)
+
+
 def test_a_full_disk_under_packs_of_frames_is_told_at_once(tmp_path, films):
     clips = [{"video": "a.mp4", "start": i / 10, "end": i / 10 + 0.2, "label": 0, "split": "train"} for i in range(9)]
     train = ["train-rec", "--recipe", "gc-tsm-tiny", "--out", tmp_path / "run", "--cache", tmp_path / "packs", "--root", films]
