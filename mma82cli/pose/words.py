@@ -8,7 +8,7 @@ import numpy as np
 
 from mma82cli.pose.task import Clip
 from mma82cli.records import DataError
-from mma82cli.video.clips import short
+from mma82cli.video.clips import fewer, short
 
 if TYPE_CHECKING:
     from mma82cli.video.opening import AnyVideo
@@ -47,7 +47,7 @@ def tail(clip: Clip, video: AnyVideo, times: np.ndarray) -> list[str]:
     end = min(duration, clip.end or duration)
     expected = video.expected if clip.end is None else round((end - clip.start) * video.fps)
     if len(times) < expected - 1 and times[-1] + 1.5 / video.fps < end:
-        return [f"truncated: {len(times)}/{expected} frames can be decoded"]
+        return [fewer(len(times), expected)]
     if clip.end is None:
         return short(clip.length, duration)
     if clip.end > duration + 1.5 / video.fps:

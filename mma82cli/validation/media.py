@@ -1,4 +1,4 @@
-"""The faults of the files that records name: missing, no video, another frame rate, too short."""
+"""The faults of the files that records name: missing, no video, cut off, another frame rate, too short."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from functools import cache
 from mma82cli.records import DataError, is_number
 from mma82cli.validation.fields import SPREAD, Fault, wrong
 from mma82cli.video import Video
+from mma82cli.video.clips import fewer
+from mma82cli.video.reader import torn
 
 LATE = 0.1  # seconds beside two frames: headers round
 
@@ -49,6 +51,10 @@ class Media:
         except DataError as error:
             return Fault("video", "unreadable-file", str(error), name), 0.0, 0.0
         try:
+            found = len(video.times()) if torn(path) else video.expected  # the torn alone are decoded
+            if found < video.expected:
+                said = f"{path}: {fewer(found, video.expected)}; expected a whole file"
+                return Fault("video", "truncated-file", said, name), 0.0, 0.0
             return None, video.fps, video.duration
         finally:
             video.close()

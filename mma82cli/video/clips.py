@@ -50,6 +50,11 @@ def short(length: float | None, end: float) -> list[str]:
     return [f"truncated: {end:.6g} s of {length:.6g} s can be decoded"]
 
 
+def fewer(found: int, expected: int) -> str:
+    """The warning of a clip of `expected` frames, of which `found` can be decoded."""
+    return f"truncated: {found}/{expected} frames can be decoded"
+
+
 class Source(Protocol):
     """Frames of clips by number, all of one shorter side: `Frames`, or the packs of `cache.Cache`. `kind` says which."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -203,6 +204,31 @@ def cut_off(head: bytes, size: int) -> bool:
     length, start = _number(head, at + 4)
     unknown = length == (1 << 7 * (start - at - 4)) - 1  # of a film that was written as it came
     return start + length > size and not unknown
+
+
+def torn(path: str) -> bool:
+    """Whether a Matroska, mp4 or mov file is shorter than it says. An mp4 may be so and open: its index may come first."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+        return _pictures_end(file, size) > size if head[4:8] in _INDEXED else cut_off(head, size)
+
+
+def _pictures_end(file: BinaryIO, size: int) -> int:
+    """Where the last box that holds pictures and sound ends by its own word (0: it does not say), in an mp4 or mov file."""
+    at = end = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:  # 0: up to the file's end
+            break
+        at += length
+        if head[4:8] == b"mdat":
+            end = at
+    return end
 
 
 def _number(head: bytes, at: int) -> tuple[int, int]:

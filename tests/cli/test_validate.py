@@ -115,6 +115,41 @@ def test_media_are_opened_once_and_judged(run, tmp_path):
     assert run("validate", stdin=records).code == 0
 
 
+def index_first(film: bytes) -> bytes:
+    """An mp4 file of OpenCV's with its index before its pictures, as `-movflags faststart` writes it."""
+    at, boxes = 0, {}
+    while at < len(film):
+        length = int.from_bytes(film[at : at + 4], "big")
+        boxes[film[at + 4 : at + 8]] = film[at : at + length]
+        at += length
+    index = bytearray(boxes.pop(b"moov"))
+    place = index.index(b"stco") + 8
+    for i in range(int.from_bytes(index[place : place + 4], "big")):
+        offset = slice(place + 4 + 4 * i, place + 8 + 4 * i)
+        index[offset] = (int.from_bytes(index[offset], "big") + len(index)).to_bytes(4, "big")
+    return b"".join([boxes.pop(b"ftyp"), index, *boxes.values()])
+
+
+def test_media_that_are_cut_off_are_told_though_they_open(run, tmp_path):
+    import numpy as np
+
+    film = np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), np.uint8)
+    for name in ("last.mp4", "film.mkv"):
+        write_film(tmp_path / name, film)
+    (tmp_path / "first.mp4").write_bytes(index_first((tmp_path / "last.mp4").read_bytes()))
+    whole = [{"video": name} for name in ("last.mp4", "film.mkv", "first.mp4")]
+    (tmp_path / "tail.mp4").write_bytes((tmp_path / "first.mp4").read_bytes() + b"what a camera adds to it")
+    result = run("validate", "--media", "--root", tmp_path, stdin=[*whole, {"video": "tail.mp4"}])
+    assert (result.code, result.out) == (0, "")
+    for record in whole:
+        path = tmp_path / record["video"]
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    result = run("validate", "--media", "--root", tmp_path, stdin=whole)
+    assert [r["fault"] for r in result.records] == ["unreadable-file", "truncated-file", "truncated-file"]
+    seen = run("extract-skeleton", "--model", "dots", "--jobs", 1, "--root", tmp_path, stdin=whole[2:]).records[0]
+    assert result.records[2]["message"] == f"{tmp_path}/first.mp4: {seen['warnings'][0]}; expected a whole file"
+
+
 def test_faults_leave_while_input_is_still_open():
     import subprocess
 
