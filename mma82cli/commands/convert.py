@@ -8,7 +8,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from mma82cli.commands.options import command, one_of
+from mma82cli.commands.options import Root, command, one_of, quiet_decoders
 from mma82cli.formats import FORMATS
 from mma82cli.records import DataError, WrongUsage
 
@@ -16,6 +16,7 @@ EXAMPLE = """
 mma82 convert --from labelu a1.json a2.json a3.json | mma82 merge-annotations > segments.jsonl
 mma82 convert --from csv --columns video=clip,start=from,end=to,label=action table.tsv
 mma82 convert --from scores --names test_list.txt result.pkl | mma82 score
+mma82 convert --media --root videos segments.jsonl | mma82 cut --task det > windows.jsonl
 mma82 infer run/ --split test clips.jsonl | mma82 convert --to mac-mar -o submission.zip
 """
 OF = {  # options, and the formats that heed them
@@ -33,6 +34,9 @@ DETAILS += f"""
 
 {", ".join(FILES[:-1])} and {FILES[-1]} are no lines: to write them takes -o. From one of these formats to another goes
 through records. What a format has no place for is left out, and named once.
+
+--media gives records the 'duration' that `cut --task det`, `diagnose` and agreement ask for, from the frames of their
+videos; with neither --from nor --to records stay as they are but for that.
 """
 
 In = one_of(*(name for name, (_, reads, *_) in FORMATS.items() if reads))
@@ -51,6 +55,7 @@ Names = Annotated[
 ]
 FirstId = Annotated[int, typer.Option("--first-id", metavar="N", min=0, help="csv, list, scores: the FILEs' first label id")]
 Layout = Annotated[str, typer.Option("--layout", metavar="NAME|FILE", show_default=False, help="pyskl: joint set; 17: coco17")]
+Media = Annotated[bool, typer.Option("--media", help="open the video files too: add 'duration' where it is missing")]
 Year = Literal["2025", "2024"]
 Challenge = Annotated[Year, typer.Option("--challenge", help="mac-mar: columns of which year")]
 TaxonomyName = Annotated[
@@ -76,6 +81,8 @@ def run(
     first_id: FirstId = 0,
     layout: Layout = None,
     challenge: Challenge = "2025",
+    media: Media = False,
+    root: Root = ".",
     taxonomy: TaxonomyName = None,
 ) -> None:
     """Read (--from) or write (--to) other formats of annotations, lists, joints and submissions; the side that is not
@@ -85,8 +92,10 @@ def run(
     from mma82cli.taxonomy import load_taxonomy
 
     source, target = from_, to
-    if source is None and target is None:
+    if source is None and target is None and not media:
         raise WrongUsage("neither --from nor --to; expected at least one, the other side is records")
+    if "--root" in pipe.given and not media:
+        raise WrongUsage("--root is the folder of video files; expected --media, which opens them")
     if target and FORMATS[target][2] == "file" and not pipe.out.path:
         raise WrongUsage(f"{target} is a file, no lines; expected -o FILE")
     for option in pipe.given:
@@ -101,6 +110,7 @@ def run(
     options = Options(labels, annotator, keep_invalid, _columns(columns), fps, split, layout, year, asked, names, first_id)
     reader = module(source).Reader(options) if source else None
     lines = _read(pipe, reader, source) if source else pipe.lines()
+    lines = _timed(pipe, lines, root) if media else lines
     if target:
         _write(pipe, pipe.progress(lines), module(target).Writer(options, pipe.out.path or ""))
     else:
@@ -108,6 +118,21 @@ def run(
             pipe.write(line.record)
     for note in reader.notes() if reader else []:
         pipe.note(note)
+
+
+def _timed(pipe, lines, root: str):
+    """The records with the duration of their videos; those whose video can't be read are rejected."""
+    quiet_decoders()
+    from mma82cli.video.durations import Durations
+
+    durations = Durations(root)
+    for line in lines:
+        try:
+            record = durations(line.record)
+        except DataError as error:
+            pipe.reject(line, error)
+        else:
+            yield line._replace(record=record)
 
 
 def _columns(said: str | None) -> dict[str, str]:

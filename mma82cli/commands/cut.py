@@ -23,8 +23,9 @@ mma82 cut --root videos --write clips segments.jsonl > clips.jsonl
 """
 DETAILS = """
 Windows tile their video without overlap: each begins where the last one ended, the first at 0, and the last ends at
-'duration' (without one: with the last segment). Their 'segments' are in the window's time; 'start', 'end' and 'sources'
-stay in the video's. A window breaks --min or --max only where no tiling does without, and stderr says how many do.
+'duration' (without one: with the last segment; `mma82 convert --media` adds it). Their 'segments' are in the window's
+time; 'start', 'end' and 'sources' stay in the video's. A window breaks --min or --max only where no tiling does without,
+and stderr says how many do.
 
 With --write each record is of its file: 'video' relative to DIR, frames as they were (also of videos whose rate
 varies), segments moved to them, and 'cut_from' says where they were. Files appear when they are whole; DIR/files.jsonl
@@ -131,7 +132,8 @@ def _windows(pipe, sources, limits, drop_empty: bool):
             short, long = short + (length < limits.least), long + (length > limits.most)
             yield line, window
     if endless:
-        pipe.note(f"{endless} videos have no 'duration': their last window ends with their last segment")
+        what = f"{endless} videos have no 'duration' (`mma82 convert --media` adds it)"
+        pipe.note(f"{what}: their last window ends with their last segment")
     if short or long:
         what = f"{short} windows are shorter than --min and {long} longer than --max"
         pipe.note(f"{what}: no tiling that cuts through no segment keeps to both there")

@@ -106,7 +106,8 @@ def _tell(pipe, truth, predictions, durations, diagnosis) -> None:
         pipe.note(f"{longer} true segments are longer than the 'duration' of their video and are left out")
     unknown = int(np.isnan(durations[np.unique(diagnosis.truth.video)]).sum())
     if unknown:
-        pipe.note(f"no 'duration' in {unknown} of {len(durations)} records: the lines on coverage are left out")
+        what = f"no 'duration' in {unknown} of {len(durations)} records (`mma82 convert --media` adds it)"
+        pipe.note(f"{what}: the lines on coverage are left out")
     strange = len(predictions.video) - len(diagnosis.predictions.video)
     if strange:
         pipe.note(f"{strange} of {len(predictions.video)} predictions have a label without truth and are left out")

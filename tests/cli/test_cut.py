@@ -70,10 +70,35 @@ def test_videos_in_order_and_limits_told(run):
         del s["duration"]
     got = run("cut", "--task", "det", "--min", "0.5", "--max", "1.1", stdin=mixed)
     assert list(dict.fromkeys(r["video"] for r in got.records)) == ["b.mp4", "a.mp4"]
-    assert "2 videos have no 'duration'" in got.err and "4 longer than --max" in got.err
+    assert "2 videos have no 'duration' (" in got.err and "4 longer than --max" in got.err
     assert sum(len(r["segments"]) for r in got.records) == 8
     full = run("cut", "--task", "det", "--min", "0.5", "--max", "1.1", "--drop-empty", stdin=mixed)
     assert [r for r in got.records if r["segments"]] == full.records and "without a segment" in full.err
+
+
+def test_a_duration_that_is_missing_comes_from_the_frames(run, film):
+    known = segments()
+    bare = [{k: v for k, v in s.items() if k != "duration"} for s in known]
+    assert "(`mma82 convert --media` adds it)" in run("cut", "--task", "det", stdin=bare).err
+    timed = run("convert", "--media", "--root", film, stdin=[*bare, *known])
+    assert (timed.code, timed.err, timed.records[:4], timed.records[4:]) == (0, "", known, known)
+    window = {"video": "gone.avi", "start": 1.5, "end": 4.0, "segments": [{"start": 0, "end": 1, "label": 3}]}
+    whole = {"video": "v.avi", "segments": [{"start": 0, "end": 1, "label": 3}], "duration": None}
+    timed = run("convert", "--media", "--root", film, stdin=[window, whole])
+    assert timed.records == [window | {"duration": 2.5}, whole | {"duration": 12.0}]
+    table = "video,start,end,label\nv.avi,0.5,1.5,Nodding\n"
+    read = run("convert", "--from", "csv", "--media", "--root", film, stdin=table)
+    assert read.records == [{"video": "v.avi", "start": 0.5, "end": 1.5, "label": "Nodding", "duration": 12.0}]
+
+
+def test_a_duration_that_no_file_tells(run, film):
+    records = [{"video": "none.avi"}, {"video": "v.avi"}, {"id": "x"}]
+    stopped = run("convert", "--media", "--root", film, stdin=records)
+    assert (stopped.code, stopped.err) == (1, f"mma82 convert: <stdin>:1: {film}/none.avi: No such file or directory\n")
+    skipped = run("convert", "--media", "--root", film, "--on-error", "skip", stdin=records)
+    assert (skipped.code, skipped.records, len(skipped.err.splitlines())) == (1, [{"video": "v.avi", "duration": 12.0}], 2)
+    alone = run("convert", "--from", "list", "--root", film)
+    assert alone.code == 2 and "--root is the folder of video files; expected --media" in alone.err
 
 
 def test_files_hold_the_very_frames(run, film, tmp_path):

@@ -68,7 +68,8 @@ def test_only_one_split_and_one_record_a_video(run):
     other = {"id": "v2", "split": "train", "segments": TRUTH, "predictions": []}
     both, one = run("diagnose", stdin=[VIDEO, other]), run("diagnose", "--split", "test", stdin=[VIDEO, other])
     assert one.out == run("diagnose", stdin=[VIDEO]).out != both.out
-    assert both.err == "mma82 diagnose: no 'duration' in 1 of 2 records: the lines on coverage are left out\n"
+    said = "no 'duration' in 1 of 2 records (`mma82 convert --media` adds it): the lines on coverage are left out"
+    assert both.err == f"mma82 diagnose: {said}\n"
     assert "coverage" not in both.out and run("diagnose", "-q", stdin=[other]).err == ""
     again = run("diagnose", stdin=[VIDEO, VIDEO])
     assert again.code == 1 and '<stdin>:2: id "v1" was given before, at <stdin>:1' in again.err

@@ -327,6 +327,8 @@ complete -c mma82 -n '__mma82_command convert' -l names -r -F -d 'scores: `name`
 complete -c mma82 -n '__mma82_command convert' -l first-id -x -d 'csv, list, scores: the FILEs\' first label id'
 complete -c mma82 -n '__mma82_command convert' -l layout -r -F -a 'coco133 coco17 jhmdb15' -d 'pyskl: joint set; 17: coco17'
 complete -c mma82 -n '__mma82_command convert' -l challenge -x -a '2025 2024' -d 'mac-mar: columns of which year'
+complete -c mma82 -n '__mma82_command convert' -l media -d 'open the video files too: add \'duration\' where it is missing'
+complete -c mma82 -n '__mma82_command convert' -l root -x -a '(__fish_complete_directories)' -d 'folder that \'video\' paths are relative to'
 complete -c mma82 -n '__mma82_command convert' -l taxonomy -r -F -a 'emotion7 emotion8 ma52 mma82 mma82-fig3' -d 'label set; mma82, or ma52 for its formats'
 complete -c mma82 -n '__mma82_command convert' -s o -l output -r -F -d 'write here, atomically'
 complete -c mma82 -n '__mma82_command convert' -s q -l quiet -d 'say nothing but errors'
