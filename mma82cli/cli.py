@@ -190,4 +190,11 @@ def _dispatch(name: str, arguments: list[str]) -> int:
     except typer.Exit as done:  # --help
         return done.exit_code
     except usage_error as error:
-        raise WrongUsage(error.format_message().replace("Value error, ", "")) from None  # a word of the parser's own
+        raise WrongUsage(_said_of(error)) from None
+
+
+def _said_of(error) -> str:
+    """What the parser says of an option, without a word of its own, and with the value that it means."""
+    said = error.format_message().replace("Value error, ", "")
+    faults = getattr(error.__cause__, "errors", list)()  # pydantic's, which the latest typers ask
+    return said + "".join(f"; found {fault['input']!r}" for fault in faults[:1] if repr(fault["input"]) not in said)

@@ -77,6 +77,9 @@ def test_wrong_usage_says_what_would_be_right(run):
     metrics = run("score", "--metric", "nope")
     assert all(name in metrics.err for name in ("top1", "mca", "map")) and metrics.err.count("\n") == 1
     assert "'--metric': 'nope' is not one of " in metrics.err
+    for value in ("x", "-1", "nan"):
+        gap = run("cut", "--gap", value)
+        assert gap.code == 2 and "'--gap'" in gap.err and repr(value) in gap.err and gap.err.count("\n") == 1
     unknown = run("score", "--metrik", "mca")
     assert unknown.err.startswith("mma82 score: ") and "--metric" in unknown.err and unknown.err.count("\n") == 1
     assert unknown.err.isascii() and run().err.startswith("usage: mma82 COMMAND")
