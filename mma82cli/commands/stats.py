@@ -9,7 +9,7 @@ import typer
 from mma82cli.commands.options import TaxonomyName, command
 from mma82cli.commands.report import FormatOption, write_report
 
-TableName = Literal["overview", "domains", "bodies", "classes", "rare"]
+TableName = Literal["overview", "domains", "emotions", "bodies", "classes", "rare"]
 Tables = Annotated[list[TableName], typer.Option("--table", show_default=False, help="only this table; may be repeated")]
 Rare = Annotated[int, typer.Option("--rare", metavar="N", min=0, help="list the labels with fewer than N instances; 0: none")]
 Against = Annotated[bool, typer.Option("--against", help="set published data sets beside it (Table I)")]
@@ -21,9 +21,11 @@ mma82 stats clips.jsonl | mma82 plot classes --out figures
 """
 DETAILS = """
 Lines by 'table': overview (Table I: classes, body groups, domains, subjects, clips, videos, segments, hours, frames),
-domains (Tables II and V: a line a domain and split; null: all), bodies and classes (Fig. 3: counts, shares, and how
-durations spread; a histogram has four bins an octave from 0.1 s on), rare (what to collect more of).
+domains (Tables II and V: a line a domain and split; null: all), emotions (a line each, of the records that have one;
+'share' is of these), bodies and classes (Fig. 3: counts, shares, and how durations spread; a histogram has four bins an
+octave from 0.1 s on), rare (what to collect more of).
 
+A record with 'emotion' and no 'label' counts as a video; its 'actions' have no time and are no instances.
 Records without 'subject', 'domain' or 'split' count where those are not asked for; 'untimed' counts records that do
 not tell how long they are, whose time is in no sum.
 """
@@ -32,9 +34,9 @@ not tell how long they are, whose time is in no sum.
 @command(
     example=EXAMPLE,
     details=DETAILS,
-    takes="id video start end label subject domain split segments duration num_frames fps",
-    writes="table name domain split body label classes bodies domains subjects clips videos segments instances hours frames "
-    "share untimed lacking signature",
+    takes="id video start end label subject domain split emotion segments duration num_frames fps",
+    writes="table name domain split emotion body label classes bodies domains subjects clips videos segments instances hours "
+    "frames share untimed lacking signature",
 )
 def run(
     pipe,

@@ -1,7 +1,7 @@
 """What a stream of records amounts to: the numbers of the paper's Tables I, II and V and of Fig. 3.
 
-A record with `segments` is an untrimmed video, any other a trimmed clip with a label. Counts add up: those of a domain are
-the sum of its splits', those of all the sum of the domains'.
+A record with `segments` is an untrimmed video, and so is one with `emotion` and no label; any other is a trimmed clip with a
+label. Counts add up: those of a domain are the sum of its splits', those of all the sum of the domains'.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Statistics:
     def __init__(self, labels: Taxonomy):
         self.labels = labels
         self._cells: dict[tuple[str | None, str | None], Tally] = {}  # (domain, split)
+        self._emotions: dict[str, Tally] = {}
         self._seconds = {kind: [array("d") for _ in labels.names] for kind in ("clips", "segments")}
         self._counts = {kind: [0] * len(labels) for kind in ("clips", "segments")}
         self._subjects: list[set[str]] = [set() for _ in labels.names]
@@ -58,29 +59,32 @@ class Statistics:
 
     def add(self, record: dict) -> None:
         """Takes a record. Raises DataError; then nothing was taken."""
-        domain, split, subject = (text(record, f, None) for f in ("domain", "split", "subject"))
+        domain, split, subject, emotion = (text(record, f, None) for f in ("domain", "split", "subject", "emotion"))
         if split is not None and split not in SPLITS:
             raise wrong("split", split, "train, val or test")
         seconds = _seconds(record)
-        kind = "segments" if "segments" in record else "clips"
-        found = self._inside(record) if kind == "segments" else [(self.labels.id(record.get("label")), seconds)]
-        if kind == "segments" and seconds is None and found:
+        untrimmed = "segments" in record or (emotion is not None and record.get("label") is None)
+        kind = "segments" if untrimmed else "clips"
+        found = self._inside(record) if untrimmed else [(self.labels.id(record.get("label")), seconds)]
+        if untrimmed and seconds is None and found:
             seconds = max(s["end"] for s in record["segments"])
-        cell = self._cells.setdefault((domain, split), Tally())
-        if kind == "clips":
-            cell.clips += 1
-            cell.clip_seconds += seconds or 0
-        else:
-            cell.videos += 1
-            cell.segments += len(found)
-            cell.video_seconds += seconds or 0
+        cells = [self._cells.setdefault((domain, split), Tally())]
+        cells += [self._emotions.setdefault(emotion, Tally())] if emotion is not None else []
         frames = _frames(record, seconds)
-        cell.untimed += seconds is None
-        cell.uncounted += frames is None
-        cell.frames += frames or 0
-        cell.subjects |= {subject} - {None}
+        for cell in cells:
+            if untrimmed:
+                cell.videos += 1
+                cell.segments += len(found)
+                cell.video_seconds += seconds or 0
+            else:
+                cell.clips += 1
+                cell.clip_seconds += seconds or 0
+            cell.untimed += seconds is None
+            cell.uncounted += frames is None
+            cell.frames += frames or 0
+            cell.subjects |= {subject} - {None}
+            cell.labels |= {label for label, _ in found}
         for label, length in found:
-            cell.labels.add(label)
             self._counts[kind][label] += 1
             self._subjects[label] |= {subject} - {None}
             self._domains[label] |= {domain} - {None}
@@ -88,7 +92,7 @@ class Statistics:
                 self._seconds[kind][label].append(length)
 
     def _inside(self, record: dict) -> list[tuple[int, float]]:
-        segments, found = record["segments"], []
+        segments, found = record.get("segments", []), []
         if not isinstance(segments, list):
             raise wrong("segments", segments, 'a list of {"start","end","label"}')
         for i, segment in enumerate(segments):
@@ -115,6 +119,10 @@ class Statistics:
         yield {"table": "overview", "name": None, **figures, "imbalance": imbalance}
         for domain in [None, *[d for d in domains if d is not None]] if domains != [None] else [None]:
             yield from self._domain(domain)
+        told = sum(cell.clips + cell.videos for cell in self._emotions.values())
+        for emotion, cell in self._emotions.items():
+            share_of = round((cell.clips + cell.videos) / told, 6)
+            yield {"table": "emotions", "emotion": emotion, **cell.figures(), "share": share_of}
         for i, name in enumerate(self.labels.bodies):
             yield self._row("bodies", [c for c, body in enumerate(self.labels.body) if body == i], sum(counts), True) | {
                 "body": name, "code": f"C{i + 1}"

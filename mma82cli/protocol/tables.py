@@ -16,8 +16,8 @@ OVERVIEW = {
 
 def tables(rows: list[dict]) -> list[Table]:
     """A table for each kind of row, in the order in which they come."""
-    build = {"overview": _overview, "domains": _domains, "bodies": _bodies, "classes": _classes, "rare": _rare}
-    build |= {"splits": _splits, "divergence": _divergence}
+    build = {"overview": _overview, "domains": _domains, "emotions": _emotions, "bodies": _bodies, "classes": _classes}
+    build |= {"rare": _rare, "splits": _splits, "divergence": _divergence}
     kinds = dict.fromkeys(row["table"] for row in rows)
     return [build[kind]([row for row in rows if row["table"] == kind]) for kind in kinds]
 
@@ -57,6 +57,15 @@ def _domains(rows: list[dict]) -> Table:
             line += figures + [percent(row["share"] if row else 0)] * (split is not None)
         body.append(line)
     return Table(header, body[1:] + body[:1])
+
+
+def _emotions(rows: list[dict]) -> Table:
+    rows = sorted(rows, key=lambda row: (-row["clips"] - row["videos"], row["emotion"]))
+    counted = [name for name in ("clips", "videos", "segments") if any(row[name] for row in rows)]
+    people = any(row["subjects"] for row in rows)
+    first = [[row["emotion"], percent(row["share"]), count(row["subjects"] if people else None)] for row in rows]
+    cells = [line + [count(row[name]) for name in counted] for line, row in zip(first, rows, strict=True)]
+    return Table(["Emotion", "%", "Subjects", *map(str.capitalize, counted)], cells)
 
 
 def _lengths(rows: list[dict]) -> tuple[list, list[list[str]]]:

@@ -51,6 +51,28 @@ def test_what_is_not_known_is_not_made_up(run):
     assert rows(flat, "overview")[0]["bodies"] is None and not rows(flat, "bodies")
 
 
+def test_emotions_are_counted_as_labels_are(run):
+    told = [
+        {**CLIPS[0], "emotion": "happy"}, {**CLIPS[1], "emotion": "sad"}, {**VIDEO, "emotion": "happy"},
+        {"id": "e", "emotion": "happy", "actions": ["Nodding", "Nodding"], "subject": "s4", "domain": "tv", "duration": 4},
+    ]  # fmt: skip
+    got = run("stats", stdin=[*told, CLIPS[2]])
+    assert (got.code, got.err) == (0, "")
+    happy, sad = rows(got, "emotions")
+    expected = {"emotion": "happy", "clips": 1, "videos": 2, "segments": 2, "instances": 3, "subjects": 3, "share": 0.75}
+    assert expected.items() <= happy.items() and happy["hours"] == round((2 + 10 + 4) / 3600, 4)
+    assert {"emotion": "sad", "clips": 1, "videos": 0, "classes": 1, "share": 0.25}.items() <= sad.items()
+    assert {"clips": 3, "videos": 2, "instances": 5, "domains": 3}.items() <= rows(got, "overview")[0].items()
+    table = run("stats", "--table", "emotions", "--format", "table", stdin=told).out.splitlines()
+    assert [line.split() for line in table[:4]] == [
+        ["Emotion", "%", "Subjects", "Clips", "Videos", "Segments"], [table[1]], ["happy", "75.00", "3", "1", "2", "2"],
+        ["sad", "25.00", "1", "1", "0", "0"],
+    ]  # fmt: skip
+    wrong = run("stats", stdin=[{**CLIPS[0], "emotion": 3}])
+    assert wrong.code == 1 and "<stdin>:1: field 'emotion' is 3; expected a string" in wrong.err
+    assert not rows(run("stats", stdin=CLIPS), "emotions")
+
+
 def test_rare_labels_and_published_sets(run):
     got = run("stats", "--rare", "2", "--table", "rare", stdin=[*CLIPS, VIDEO])
     assert len(got.records) == 80 and got.records[-1]["label"] == "Thumbs up" and got.records[-1]["lacking"] == 1

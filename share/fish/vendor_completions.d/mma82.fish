@@ -303,7 +303,7 @@ complete -c mma82 -n '__mma82_command validate' -l on-error -x -a 'stop skip' -d
 complete -c mma82 -n '__mma82_command validate' -s h -l help -d 'print the help of the command'
 complete -c mma82 -n __mma82_none -f -a stats -d 'what records amount to: the paper\'s Tables I, II, V and Fig. 3'
 complete -c mma82 -n '__mma82_command help' -f -a stats
-complete -c mma82 -n '__mma82_command stats' -l table -x -a 'overview domains bodies classes rare' -d 'only this table; may be repeated'
+complete -c mma82 -n '__mma82_command stats' -l table -x -a 'overview domains emotions bodies classes rare' -d 'only this table; may be repeated'
 complete -c mma82 -n '__mma82_command stats' -l rare -x -d 'list the labels with fewer than N instances; 0: none'
 complete -c mma82 -n '__mma82_command stats' -l against -d 'set published data sets beside it (Table I)'
 complete -c mma82 -n '__mma82_command stats' -l format -x -a 'jsonl table markdown latex tsv plain' -d 'jsonl; on a terminal: table'
