@@ -31,8 +31,8 @@ FORMATS = {  # name: (module, reads, writes: "lines", "file" (which needs -o) or
     "tree": ("tree", True, None, "in: a folder for each label (FILE is the folder above)"),
     "csv": (
         "table", True, "lines",
-        "any table, comma, semicolon or tab; of predictions: --columns id=clip,scores=FIRST..LAST or topk=predicted; out: "
-        "tabs where -o ends in .tsv",
+        "any table, comma, semicolon or tab; of predictions: --columns id=clip,scores=FIRST..LAST or topk=predicted; rows "
+        "that differ in actions alone are one clip; out: tabs where -o ends in .tsv",
     ),
 }  # fmt: skip
 

@@ -20,11 +20,14 @@ KNOWN = (*TEXTS, *TIMES, *NUMBERS, *INTEGERS, *FRAMES)
 
 
 class Reader(base.Reader):
-    """A record a row. Without `--columns` every column is taken whose name is a record's field; an empty cell is no field.
-    `scores` and `topk` may lie over several columns, `scores=FIRST..LAST`."""
+    """A record a row; rows one after the other that differ in their `actions` alone are one. Without `--columns` every column
+    is taken whose name is a record's field; an empty cell is no field. `scores` and `topk` may lie over several columns,
+    `scores=FIRST..LAST`."""
 
     def __init__(self, options):
         super().__init__(options)
+        self.lists = False  # whether there are `actions`
+        self.before: dict = {}  # the record of the row before; with `actions` it waits for more of them
         self.left_out: dict[str, None] = {}  # columns that are no fields, in order
 
     def entries(self, file, name: str):
@@ -36,6 +39,7 @@ class Reader(base.Reader):
         else:
             header = next(table, (1, None))[1]
             places = self._by_header(header)
+        self.lists |= "actions" in places
         width = len(header or ())
         for number, cells in table:
             width = width or len(cells)
@@ -101,7 +105,25 @@ class Reader(base.Reader):
             raise base.FileError(f"two columns are named {column!r}; expected one", 1)
         return header.index(column)
 
-    def record(self, entry) -> dict:
+    def record(self, entry) -> dict | None:
+        before, record = self.before, self._of_row(entry)
+        if "label" in before and "label" in record and "annotator" not in record:
+            _same_label(before, record)
+        if not self.lists:
+            self.before = record
+            return record
+        record.setdefault("actions", [])
+        if {**before, "actions": None} == {**record, "actions": None}:
+            before["actions"] += record["actions"]
+            return None
+        self.before = record
+        return before or None
+
+    def rest(self):
+        if self.lists and self.before:
+            yield self.before
+
+    def _of_row(self, entry) -> dict:
         row, width, expected = entry
         if width > expected:
             raise DataError(f"the row has {width} cells; expected {expected}, as the first row (a comma in a cell needs quotes)")
@@ -166,6 +188,14 @@ class Reader(base.Reader):
             return [base.to_number(cell, "scores") for cell in cells]
         values = base.json_of(cells[0].encode(), "a list of numbers")
         return scores_of({"scores": values}, self.options.labels)
+
+
+def _same_label(before: dict, record: dict) -> None:
+    """Raises DataError where two rows give one clip two labels."""
+    label, name = record["label"], record_id(record)
+    if label != before["label"] and name == record_id(before):
+        several = "--columns actions=COLUMN makes a list of several, start and end make segments"
+        raise wrong("label", label, f"{show(before['label'])}, as in the row before of {show(name)}: a clip has one ({several})")
 
 
 def _pointed(row: dict) -> dict:

@@ -42,6 +42,33 @@ def test_columns_that_are_no_fields_are_told(run):
     assert run("convert", "--from", "csv", "--columns", "video=video,mood=mood", stdin=table).err == ""
 
 
+def test_rows_of_one_clip_are_one_list_of_actions(run):
+    columns = ("convert", "--from", "csv", "--columns", "id=clip,emotion=felt,actions=seen")
+    table = "clip,felt,seen\na,sad,Nodding\na,sad,waving\na,sad,Nodding\nb,sad,\nc,happy,Nodding;Waving\nc,happy,Thumbs up\n"
+    got = run(*columns, stdin=f"{table}d,sad\n")
+    assert (got.code, got.err) == (0, "") and got.records == [
+        {"id": "a", "emotion": "sad", "actions": ["Nodding", "Waving", "Nodding"]}, {"id": "b", "emotion": "sad", "actions": []},
+        {"id": "c", "emotion": "happy", "actions": ["Nodding", "Waving", "Thumbs up"]},
+        {"id": "d", "emotion": "sad", "actions": []},
+    ]  # fmt: skip
+    wrong = run(*columns, stdin="clip,felt,seen\na,sad,Nodding\na,sad,Flying\n")
+    assert (wrong.code, wrong.err.count("\n")) == (1, 1) and "<stdin>:3: field 'actions' is \"Flying\"" in wrong.err
+
+
+def test_rows_that_give_one_clip_two_labels_are_told(run):
+    table = "video,label\na.mp4,Nodding\na.mp4,Nodding\na.mp4,Waving\nb.mp4,Waving\n"
+    got = run("convert", "--from", "csv", stdin=table)
+    said = "expected \"Nodding\", as in the row before of \"a.mp4\": a clip has one ("
+    more = "--columns actions=COLUMN makes a list of several, start and end make segments)\n"
+    assert (got.code, got.err) == (1, f"mma82 convert: <stdin>:4: field 'label' is \"Waving\"; {said}{more}")
+    skipped = run("convert", "--from", "csv", "--on-error", "skip", stdin=table)
+    assert [r["video"] for r in skipped.records] == ["a.mp4", "a.mp4", "b.mp4"]
+    spans = "video,start,end,label\na.mp4,0,1,Nodding\na.mp4,0,1,Waving\n"
+    assert len(run("convert", "--from", "csv", stdin=spans).records) == 2
+    people = "video,label,annotator\na.mp4,Nodding,A1\na.mp4,Waving,A2\n"
+    assert len(run("convert", "--from", "csv", stdin=people).records) == 2
+
+
 def test_a_table_of_emotion_clips_lists_their_actions(run):
     columns = ("convert", "--from", "csv", "--columns", "id=clip,actions=seen")
     table = 'clip,seen\na,Nodding; waving\nb,\nc,"[""Nodding"",6]"\nd,Turning_head|Nodding\n'
