@@ -64,7 +64,7 @@ class Sums:
         pair, or no variation to agree on."""
         raters = len(self.active)
         pairs = list(combinations(range(raters), 2))
-        first, second = (self.active[[pair[k] for pair in pairs]].reshape(len(pairs), -1) for k in (0, 1))
+        first, second = (self.active[[pair[k] for pair in pairs]] for k in (0, 1))
         n, both = self.frames, self.both
         neither = n - first - second + both
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -106,7 +106,8 @@ def measure(marks: Marks, frames: np.ndarray, raters: int) -> Sums:
         at = offset[marks.cell[mine]]
         lines.append(_Line(at + first[mine], at + last[mine], marks.cell[mine]))
     active = [np.bincount(line.cell, line.end - line.start, cells) for line in lines]
-    both = [np.bincount(lines[a].cell, lines[b].within(lines[a]), cells) for a, b in combinations(range(raters), 2)]
+    pairs = list(combinations(range(raters), 2))
+    both = [np.bincount(lines[a].cell, lines[b].within(lines[a]), cells) for a, b in pairs]
     i, j = _pairs(marks.instance)
     shared = np.minimum(marks.end[i], marks.end[j]) - np.maximum(marks.start[i], marks.start[j])
     shared = np.maximum(shared, 0)
@@ -117,7 +118,7 @@ def measure(marks: Marks, frames: np.ndarray, raters: int) -> Sums:
         frames,
         np.bincount(marks.cell, minlength=cells),
         np.array(active, int).reshape(raters, cells),
-        np.array(both, int).reshape(-1, cells),
+        np.array(both, int).reshape(len(pairs), cells),
         np.bincount(cell, shared / union, cells),
         np.bincount(cell, minlength=cells),
         np.bincount(cell[2 * shared >= union], minlength=cells),

@@ -222,6 +222,19 @@ def test_one_annotation_two_hundred_times_is_quick(run):
 
 
 @pytest.mark.parametrize(
+    ("rows", "pairs"),
+    [([line("a", 1, 2)], []), ([line("a", 1, 1.1)], []), ([line("a", 1, 1.1), line("b", 1, 1.1)], ["a|b"]), ([], [])],
+    ids=["one annotator", "one, too short", "all too short", "nothing"],
+)
+def test_agreement_where_there_is_nobody_to_agree_with(run, tmp_path, rows, pairs):
+    for ending in ("jsonl", "txt"):
+        assert run("merge-annotations", "--agreement", tmp_path / f"agreement.{ending}", stdin=rows).code == 0
+    whole = json.loads((tmp_path / "agreement.jsonl").read_text().splitlines()[-1])
+    assert whole["kappa"] == whole["dice"] == dict.fromkeys(pairs) and whole["alpha"] is whole["f1"] is None
+    assert [rule["n"] for rule in whole["rules"]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
     ("rows", "words"),
     [
         ([line("a", 1, 2, duration=1e300)], "'duration' is 1e+300; expected seconds within a century"),
