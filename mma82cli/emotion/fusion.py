@@ -51,7 +51,7 @@ def fit_weights(z: np.ndarray, truth: np.ndarray) -> np.ndarray:
         slope = (z * softmax(total)).sum((1, 2)) - own.sum(1) + (w - equal)
         return loss / len(truth), slope / len(truth)
 
-    found = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(z), options={"ftol": 1e-12})
+    found = minimize(cost, equal, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(z), options={"ftol": 1e-15, "gtol": 1e-9})
     return np.asarray(found.x)
 
 

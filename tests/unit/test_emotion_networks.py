@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mma82cli.emotion import mlp, nested, trials
+from mma82cli.emotion import fusion, mlp, nested, trials
 from mma82cli.emotion.clips import Table
 from mma82cli.emotion.tfidf import tfidf
 from mma82cli.emotion.trees import Growth
@@ -169,3 +169,18 @@ def test_figures_are_those_of_the_guesses():
         p.append(binomtest(gained, gained + lost).pvalue)
     assert pair["mcnemar"] == pytest.approx(min(1, 2 * np.median(p)), rel=1e-9)
     assert pair["gained"] - pair["lost"] == pytest.approx(90 * pair["delta"])
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 60))
+def test_no_other_weights_of_streams_are_better(seed, streams, clips):
+    """At the optimum the slope is 0 where a weight is above 0, and else uphill; streams may be copies, noise or wrong."""
+    rng = np.random.default_rng(seed)
+    truth, z = rng.integers(0, 5, clips), rng.normal(size=(streams, clips, 5)) * rng.choice([1e-3, 1, 9], (streams, 1, 1))
+    z[:, np.arange(clips), truth] += rng.choice([-3, 0, 2, 30], (streams, 1))
+    z[-1] = z[0] if seed % 3 == 0 else z[-1]
+    z -= z.mean(2, keepdims=True)
+    weights = fusion.fit_weights(z, truth)
+    chance = fusion.softmax(np.tensordot(weights, z, 1)) - np.eye(5)[truth]
+    slope = (z * chance).sum((1, 2)) + weights - 1 / streams
+    assert (weights >= 0).all() and (slope > -1e-6 * clips).all() and (slope[weights > 0] < 1e-6 * clips).all()
