@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
-NEAR = 3  # pixels: a side that differs less from the network's input is the input's
+NEAR = 3  # pixels: a side that differs less from the network's input is the input's, if the picture has so many
 
 
 def crop_sizes(width: int, height: int, size: int, scales: Sequence[float] = SCALES) -> list[tuple[int, int]]:
     """(width, height) of the crops that may be drawn: sides of the shorter side's length times `scales`, both by one of them
     or by two that are neighbours."""
     base = min(width, height)
-    sides = [size if abs(side - size) < NEAR else side for side in (int(base * scale) for scale in scales)]
+    sides = [size if abs(side - size) < NEAR and size <= base else side for side in (int(base * scale) for scale in scales)]
     return [(w, h) for i, h in enumerate(sides) for j, w in enumerate(sides) if abs(i - j) <= 1]
 
 

@@ -50,3 +50,13 @@ def test_crops_are_those_of_the_authors(shared):
 def test_short_clips_are_spread_over_the_parts(frames):
     drawn = sampling.train_indices(frames, 8, np.random.default_rng(0))
     assert drawn.tolist() == sorted(drawn.tolist()) and set(drawn) == set(range(frames))
+
+
+@pytest.mark.parametrize("short", [16, 222, 223, 224, 256])
+@pytest.mark.parametrize("long", [0, 1, 7, 300])
+def test_crops_lie_in_the_picture(short, long):
+    """Also where the network's input is a little larger than the picture: the authors' crop is then black at the edges."""
+    for width, height in ((short, short + long), (short + long, short)):
+        for crop in crops.crop_sizes(width, height, 224):
+            for x, y in crops.corners(width, height, crop):
+                assert 0 <= x <= x + crop[0] <= width and 0 <= y <= y + crop[1] <= height and min(crop) > 0
