@@ -22,18 +22,20 @@ def detections(truth: Spans, found: Spans, body: np.ndarray | None) -> list[dict
     levels = {"action": (truth, found)}
     if body is not None:
         levels["body"] = (detection.mapped(truth, body), detection.mapped(found, body))
-    lines, ap, order = [], {}, np.arange(len(found.video))
+    lines, ap, n, order = [], {}, {}, np.arange(len(found.video))
     for level, (real, given) in levels.items():
+        real = real.take(detection.admitted(real, "opentad"))
+        n[level] = len(real.video)
         hits = detection.match(real, given, order=order) >= 0
         ap[level] = detection.average_precision(given, hits, np.bincount(real.label), order)
         right = hits.sum(0)
         shares = [2 * right / (len(real.video) + len(given.video)), right / max(1, len(given.video)), right / len(real.video)]
         for threshold, *figures in zip(TIOUS, *(share.tolist() for share in shares), strict=True):
             names = dict(zip(("value", "precision", "recall"), figures, strict=True))
-            lines.append({"metric": "f1", "level": level, "tiou": threshold, **names})
+            lines.append({"metric": "f1", "level": level, "tiou": threshold, **names, "n": n[level]})
     for (threshold, level), value in detection.values(ap, TIOUS).items():
-        lines.append({"metric": "map", "level": level, "tiou": threshold, "value": value})
-    return [line | {"n": len(truth.video)} for line in lines]
+        lines.append({"metric": "map", "level": level, "tiou": threshold, "value": value, "n": n.get(level, n["action"])})
+    return lines
 
 
 def labels(confusion: np.ndarray, body: np.ndarray | None) -> list[dict]:

@@ -168,6 +168,9 @@ def test_an_annotator_twice_in_an_instance(run):
 def test_the_ceiling_is_what_score_says(run, tmp_path):
     """An annotator's figures against the merge are those of a system that predicts the same segments."""
     annotations = run("synth", "--kind", "annotations", "--clips", "60", "--classes", "6", "--subjects", "6").records
+    slips = [(5, 6, "Nodding"), (5, 6, "Nodding"), (7, 9, "Shaking head")]  # a repeat; another name of the same group
+    annotations += [line("A2", *slip, "x") for slip in slips] + [line("A3", *slip, "x") for slip in slips[:2]]
+    annotations.append(line("A3", 7, 9, "Nodding", "x"))
     nested = run("merge-annotations", "--nest", "--agreement", tmp_path / "agreement.jsonl", stdin=annotations).records
     whole = [json.loads(x) for x in (tmp_path / "agreement.jsonl").read_text().splitlines()][-1]
     assert whole["video"] is None and set(whole["labels"]) == {a["label"] for a in annotations}
@@ -178,8 +181,10 @@ def test_the_ceiling_is_what_score_says(run, tmp_path):
         spans.sort(key=lambda s: (s["start"], s["end"]))
         videos.append({"id": video["video"], "segments": video["segments"], "predictions": spans})
     scored = run("score", stdin=videos).records
-    found = {(x["level"], x["tiou"]): x["value"] for x in whole["ceiling"] if (x["annotator"], x["metric"]) == ("A2", "map")}
-    assert found == {(x["level"], x["tiou"]): pytest.approx(x["value"]) for x in scored} and len(found) == 30
+    lines = [x for x in whole["ceiling"] if (x["annotator"], x["metric"]) == ("A2", "map")]
+    found = {(x["level"], x["tiou"]): (x["value"], x["n"]) for x in lines}
+    assert found == {(x["level"], x["tiou"]): (pytest.approx(x["value"]), x["n"]) for x in scored} and len(found) == 30
+    assert found["body", 0.5][1] < found["action", 0.5][1] < sum(len(video["segments"]) for video in nested)
     top1 = [x["value"] for x in whole["ceiling"] if (x["metric"], x["level"]) == ("top1", "action")]
     assert 0.9 < min(top1) < 1.0  # annotators slip now and then
     rules = {x["rule"]: x for x in whole["rules"]}
