@@ -128,6 +128,23 @@ def test_but_for_ties_the_order_of_annotators_is_nothing(both, rule):
         assert here == there
 
 
+def equations(of, rule, threshold):
+    """Start, end and tie by Eq. 1-4 as they are printed, in exact fractions, for two spans or more."""
+    iou = [[Fraction(*tiou(a, b)) for b in of] for a in of]
+    alpha = [sum(row) / len(of) for row in iou]
+    j = alpha.index(max(alpha))
+    near = {k: value for k, value in enumerate(iou[j]) if k != j}
+    k = max(near, key=near.__getitem__)
+    tie = alpha.count(alpha[j]) > 1 or list(near.values()).count(near[k]) > 1
+    both = [of[j], of[k]] if iou[j][k] > threshold else [of[k if rule == "paper" else j]]
+    return min(a for a, _ in both), max(b for _, b in both), tie
+
+
+@given(st.lists(spans, min_size=2, max_size=5), st.sampled_from(["paper", "epic"]), st.integers(0, 4))
+def test_merging_is_its_equations(of, rule, quarters):
+    assert merge(of, rule, Fraction(quarters, 4))[:3] == equations(of, rule, Fraction(quarters, 4))
+
+
 @given(instances, st.sampled_from(RULES))
 def test_the_result_lies_within_its_sources(of, rule):
     result = merge(of, rule)

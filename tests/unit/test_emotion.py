@@ -162,6 +162,31 @@ def test_people_are_what_counts_however_many_their_clips():
     assert ((p < 0.05) == ((low > 1) | (high < 1))).all()
 
 
+@settings(max_examples=14)
+@given(streams)
+def test_intervals_over_people_are_rao_and_scotts(records):
+    """The variance of log R is Katz's times how much more people vary than clips do; phi is the correlation."""
+    from scipy import stats
+
+    for x in study(records, unit="subject"):
+        mine = np.array([r["emotion"] == x["emotion"] for r in records])
+        has = np.array([ACTIONS.id(x["label"]) in r["actions"] for r in records])
+        if 0 < has.sum() < len(has) and 0 < mine.sum() < len(has):
+            assert x["phi"] == pytest.approx(np.corrcoef(mine, has)[0, 1], abs=1e-9)
+        people = np.array([r["subject"] for r in records])
+        freedom = min(len(set(people[mine])), len(set(people[~mine]))) - 1
+        if freedom < 1 or not has.any():
+            assert (x["ci"] is x["p"] is None) if freedom < 1 else x["p"] == 1
+            continue
+        (a, n), (b, m) = ((has[side].sum() + 0.5, side.sum() + 1) for side in (mine, ~mine))
+        pull = np.where(mine, (has - a / n) / a, -(has - b / m) / b)
+        together = sum(pull[people == who].sum() ** 2 for who in set(people))
+        error = math.sqrt((1 / a - 1 / n + 1 / b - 1 / m) * max(1, together / (pull**2).sum()))
+        half, r = stats.t.ppf(0.975, freedom) * error, math.log(a / n / (b / m))
+        assert np.log(x["ci"]) == pytest.approx([r - half, r + half], abs=1e-7)
+        assert x["p"] == pytest.approx(2 * stats.t.sf(abs(r) / error, freedom), abs=1e-9)
+
+
 def test_habits_of_people_pass_for_feelings_only_where_clips_are_taken_as_independent():
     rng = np.random.default_rng(6)
     people, actions = 60, 250  # each action is a trial: people have a habit or not, and no emotion calls for it
