@@ -104,6 +104,7 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean '{near[0]}'?" if near else "`mma82 --help` lists the commands"
         raise WrongUsage(f"no {kind} '{first}'; {hint}")
     os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # torch's products of matrices sum in one order, however many threads
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else its threads wait busily, and on a busy machine for each other
     for end in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(end) is not signal.SIG_IGN:  # nohup
             signal.signal(end, lambda number, _: sys.exit(128 + number))  # so that unfinished output is taken away

@@ -63,8 +63,9 @@ def shaken(points: Tensor, by: Tensor, cycles: Tensor, phase: Tensor) -> Tensor:
     """
     low, high = boxes(points)
     time = torch.linspace(0, 1, points.shape[2], device=points.device)[:, None, None]
-    waves = torch.sin(2 * math.pi * (cycles[:, None] * time + phase[:, None])).sum(2) * math.sqrt(2 / cycles.shape[1])  # (B, T, 2)
-    moved = points[..., :2] + (waves * by[:, None])[:, None, :, None] * (high - low).amax(-1, keepdim=True)
+    waves = torch.sin(2 * math.pi * (cycles[:, None] * time + phase[:, None])).sum(2)  # (B, T, 2), its mean square W / 2
+    way = by[:, None] * waves * math.sqrt(2 / cycles.shape[1])
+    moved = points[..., :2] + way[:, None, :, None] * (high - low).amax(-1, keepdim=True)
     return torch.where(points[..., 2:] > 0, torch.cat((moved, points[..., 2:]), -1), points)
 
 

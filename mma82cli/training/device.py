@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from torch import Tensor
 
 from mma82cli.records import WrongUsage
 
@@ -50,6 +53,33 @@ def _has(instructions: str) -> bool:
 def autocast(device: torch.device, dtype: torch.dtype):
     """The context in which a forward pass is run."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=True)
+
+
+def one_core_each(threads: int) -> ThreadPoolExecutor:
+    """Threads that compute on a core each. Threads inside a layer wait for one another at its end: that costs more than it
+    gains where layers are small, and several times as much where cores are busy."""
+    return ThreadPoolExecutor(threads, initializer=_one_core, initargs=(threads,))
+
+
+def _one_core(threads: int) -> None:
+    if threads > 1:
+        torch.set_num_threads(1)
+
+
+class Shared:
+    """shared(work, batch) is `work(batch)`, a tensor of as many rows, without gradients. A CPU's cores take a part of the rows
+    each, where there are enough."""
+
+    def __init__(self, device: torch.device):
+        self.threads = torch.get_num_threads() if device.type == "cpu" else 1
+        self.pool = one_core_each(self.threads) if self.threads > 1 else None
+
+    def __call__(self, work: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+        """See the class."""
+        work = torch.inference_mode()(work)
+        if self.pool is None or len(batch) < self.threads:
+            return work(batch)
+        return torch.cat(list(self.pool.map(work, batch.chunk(self.threads))))
 
 
 def keep_freed_memory() -> None:

@@ -20,7 +20,7 @@ from mma82cli.rgb.pictures import cut
 from mma82cli.training.detection.packing import pack
 from mma82cli.training.detection.recipe import AdaTADRecipe
 from mma82cli.training.detection.views import middle
-from mma82cli.training.device import autocast
+from mma82cli.training.device import autocast, one_core_each
 from mma82cli.video import Clip, Source
 from mma82cli.video.clips import step_of
 
@@ -66,7 +66,7 @@ class Detector:
         most, depth = (2, size + 1) if on_cpu else (cores(), 2)  # clips, and windows of each
         coming = _ahead(map(self._windows, clips), most, depth)
         try:
-            with ThreadPoolExecutor(workers, initializer=_one_core, initargs=(workers,)) as pool:
+            with one_core_each(workers) as pool:
                 while batch := list(islice(coming, size)):
                     good = [window for window in batch if window.error is None]
                     parts = [good[i::workers] for i in range(workers)]
@@ -138,12 +138,6 @@ class Detector:
             *found, method=recipe.suppress, sigma=recipe.sigma, iou=recipe.iou, topk=recipe.topk, vote=recipe.vote or None
         )
         return Found(left.segments, left.scores, left.labels, end)
-
-
-def _one_core(cores: int) -> None:
-    """Threads inside a layer wait for one another at its end: a window a core is quicker, where cores are busy much."""
-    if cores > 1:
-        torch.set_num_threads(1)
 
 
 def _ranked(found: Proposals, most: int) -> Proposals:

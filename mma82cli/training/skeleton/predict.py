@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mma82cli.models import folded
 from mma82cli.records import DataError
+from mma82cli.training.device import Shared
 from mma82cli.training.replays import Replays
 from mma82cli.training.skeleton.clips import Clips
 from mma82cli.training.skeleton.inputs import Inputs
@@ -24,6 +25,7 @@ class Predictor:
         self.model = folded(recipe.model, model).to(device, dtype)
         self.inputs, self.dtype = inputs, dtype
         self.replays = Replays(torch.device(device), torch.float32)  # the network is of `dtype` itself
+        self.shared = Shared(torch.device(device))
         self.num_clips = num_clips or recipe.clips
         self.double = recipe.double_flip and num_clips is None
         self.scratch = inputs.scratch()
@@ -50,9 +52,9 @@ class Predictor:
         """The mean of `answer(batch)` (B, …) over the test clips of each clip, and over their mirror images where the
         recipe has them."""
         batch = self.inputs.test(clips, rows, self.num_clips, self.scratch)
-        found: Tensor = answer(batch.to(self.dtype))
+        found = self.shared(answer, batch.to(self.dtype))
         if self.double:
-            found = (found + answer(self.inputs.mirror(batch).to(self.dtype))) / 2
+            found = (found + self.shared(answer, self.inputs.mirror(batch).to(self.dtype))) / 2
         mean = found.unflatten(0, (len(rows), self.num_clips)).mean(1).cpu().numpy()
         if not np.isfinite(mean).all():
             raise DataError("the network's output is not finite; expected numbers: the checkpoint is damaged or diverged")
