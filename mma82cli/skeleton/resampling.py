@@ -55,18 +55,23 @@ def boxes(points: Tensor) -> tuple[Tensor, Tensor]:
     return low.amin((1, 2, 3), keepdim=True), high.amax((1, 2, 3), keepdim=True)
 
 
-def shaken(points: Tensor, by: Tensor, cycles: Tensor, phase: Tensor) -> Tensor:
-    """The clips as a hand-held camera sees them: all joints of a moment are moved together, as a sum of waves.
+def steadied(points: Tensor) -> Tensor:
+    """The clips as a camera sees them that follows the body: all joints of a moment are moved together, so that the median of
+    how far they are from where each mostly is (its median over the clip) is 0.
 
-    `by` (B, 2) is the root of the movement's mean square along x and y, as a share of the longer side of the clip's box;
-    `cycles` (B, W, 2) is how often each of W waves goes up and down in the clip, `phase` (B, W, 2) where it begins (0..1).
+    Most joints are still in a micro-action, and what all of them do at once is the camera's doing.
     """
-    low, high = boxes(points)
-    time = torch.linspace(0, 1, points.shape[2], device=points.device)[:, None, None]
-    waves = torch.sin(2 * math.pi * (cycles[:, None] * time + phase[:, None])).sum(2)  # (B, T, 2), its mean square W / 2
-    way = by[:, None] * waves * math.sqrt(2 / cycles.shape[1])
-    moved = points[..., :2] + way[:, None, :, None] * (high - low).amax(-1, keepdim=True)
-    return torch.where(points[..., 2:] > 0, torch.cat((moved, points[..., 2:]), -1), points)
+    present = points[..., 2:] > 0
+    xy = points[..., :2].where(present, math.nan)
+    away = (xy - _median(xy, 2)).transpose(1, 2).flatten(2, 3)  # (B, T, M*V, 2)
+    xy = xy - _median(away, 2).unflatten(2, (1, 1)).transpose(1, 2)
+    return torch.where(present, torch.cat((xy, points[..., 2:]), -1), points)
+
+
+def _median(values: Tensor, dim: int) -> Tensor:
+    """The middle of those that are numbers (the lower of two), NaN where there is none; `dim` is kept."""
+    last = values.isfinite().sum(dim, keepdim=True) - 1
+    return values.sort(dim).values.gather(dim, last.clamp(min=0) // 2)  # NaN come last
 
 
 def cropped(points: Tensor, side: Tensor, place: Tensor, which: Tensor) -> Tensor:

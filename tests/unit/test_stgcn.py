@@ -127,24 +127,20 @@ def test_joints_relative_to_their_box_know_no_place_and_no_size():
     torch.testing.assert_close(resampling.relative(moved), there, atol=1e-4, rtol=1e-4)
 
 
-def test_a_hand_held_camera_moves_all_joints_of_a_moment_alike_as_far_as_it_is_told():
-    points = joints(3, persons=2)
-    points[:, 0, 0, 0] = 0
-    random = torch.Generator().manual_seed(0)
-    by = torch.tensor([[0.03, 0.1], [0.0, 0.0], [0.2, 0.0]])
-    cycles, phase = 1 + 6 * torch.rand(3, 4, 2, generator=random), torch.rand(3, 4, 2, generator=random)
-    points = points[:, :, :1].expand(-1, -1, 400, -1, -1)
-    moved = resampling.shaken(points, by, cycles, phase)
-    assert torch.equal(moved[..., 2], points[..., 2]) and torch.equal(moved[1], points[1]) and (moved[:, 0, :, 0] == 0).all()
-    way = (moved - points)[..., :2]
-    there = points[..., 2] > 0
-    for clip in (0, 2):
-        low, high = resampling.boxes(points[clip, None])
-        shares = way[clip] / (high - low).amax()
-        alike = shares[:, :, 1:2].expand_as(shares)
-        torch.testing.assert_close(shares[there[clip]], alike[there[clip]], atol=1e-6, rtol=1e-4)
-        mean_square = shares[1, :, 1].square().mean(0).sqrt()
-        torch.testing.assert_close(mean_square, by[clip], atol=1e-6, rtol=0.35)  # waves of nearly one frequency add up
+def test_a_steadied_clip_knows_no_camera_and_keeps_what_a_limb_does():
+    still = joints(2)[:, :, :1].expand(-1, -1, 20, -1, -1).clone()
+    still[..., 2] = 1
+    still[:, :, :, 4, 1] += torch.linspace(0, 3, 20)  # one limb of five
+    still[0, 0, 5:, 2] = 0  # a joint that is lost
+    walk = torch.randn(2, 1, 20, 1, 2, generator=torch.Generator().manual_seed(0)).cumsum(2)
+    there = still[..., 2:] > 0
+    filmed = torch.where(there, torch.cat((still[..., :2] + walk, still[..., 2:]), -1), 0.0)
+    found = resampling.steadied(filmed)
+    assert torch.equal(found[..., 2:], still[..., 2:]) and (found[~there[..., 0]] == 0).all()
+    offset = (found - still)[..., :2][:, :1, :1, :1]  # where the camera mostly was
+    torch.testing.assert_close((found - still)[..., :2][there[..., 0]], offset.expand_as(found[..., :2])[there[..., 0]])
+    torch.testing.assert_close(resampling.steadied(still), still)
+    assert torch.equal(resampling.steadied(torch.zeros(1, 1, 4, 5, 3)), torch.zeros(1, 1, 4, 5, 3))
 
 
 def test_a_nearer_camera_hides_what_lies_outside_its_part_and_nothing_else():

@@ -114,8 +114,8 @@ class FeatureCache:
     network and of what it is shown."""
 
     def __init__(self, folder: str | None, model, recipe):
-        said = {key: value for key, value in asdict(recipe).items() if key in ("frames", "size", "sigma", "heatmaps", "sampling",
-                "clips", "double_flip", "time_crop")}  # fmt: skip
+        said = {key: value for key, value in asdict(recipe).items() if key in ("frames", "steady", "size", "sigma", "heatmaps",
+                "sampling", "clips", "double_flip", "time_crop")}  # fmt: skip
         name = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
         for tensor in model.state_dict().values():
             name.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -52,7 +52,7 @@ class HeatmapInputs(Inputs):
         recipe, device = self.recipe, clips.device
         indices = sampling.train_indices(clips.frames[rows], recipe.frames, rng, recipe.time_crop)
         points, shapes = clips.gather(rows, indices)
-        points, shapes = geometry.compact(self.filmed(points, rng), shapes)
+        points, shapes = geometry.compact(self.nearer(self.steadied(points), rng), shapes)
         points = self._distort(points, shapes, rng)
         draws = geometry.draw_crops(len(rows), rng, recipe.crop_area, recipe.crop_ratio)
         points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(upload(x, device) for x in draws)))
@@ -66,7 +66,8 @@ class HeatmapInputs(Inputs):
         """See `Inputs`; the result lies in the scratch's memory."""
         recipe = self.recipe
         indices = [_test_frames(int(clips.frames[row]), recipe.frames, num_clips, recipe.sampling) for row in rows]
-        points, shapes = geometry.compact(*clips.gather(np.repeat(rows, num_clips), np.concatenate(indices)))
+        points, shapes = clips.gather(np.repeat(rows, num_clips), np.concatenate(indices))
+        points, shapes = geometry.compact(self.steadied(points), shapes)
         points, _ = geometry.resize(points, shapes, (recipe.size, recipe.size))
         return self.draw(points, recipe.size, scratch)
 

@@ -16,8 +16,6 @@ from mma82cli.skeleton.layouts import Layout
 if TYPE_CHECKING:
     from mma82cli.training.skeleton.clips import Clips
 
-WAVES, CYCLES = 4, (0.5, 10.0)  # that a hand-held camera's movement consists of, and how often each goes up and down in a clip
-
 
 class Inputs:
     """Batches for a network, out of clips of a layout, as a recipe has it. All random draws are `rng`'s."""
@@ -59,14 +57,13 @@ class Inputs:
         """The `num_clips` fixed test clips of each of the clips `rows` (B,) -> (B * num_clips, …), those of a clip together."""
         raise NotImplementedError
 
-    def filmed(self, points: Tensor, rng: np.random.Generator) -> Tensor:
-        """Joints (B, M, T, V, 3), some clips of them as a hand-held camera sees them, or a nearer one (the recipe's `shake` and
-        `crop`)."""
+    def steadied(self, points: Tensor) -> Tensor:
+        """Joints (B, M, T, V, 3) as a camera sees them that follows the body, where the recipe is `steady`."""
+        return resampling.steadied(points) if self.recipe.steady else points
+
+    def nearer(self, points: Tensor, rng: np.random.Generator) -> Tensor:
+        """Joints (B, M, T, V, 3), some clips of them as a nearer camera sees them (the recipe's `crop`)."""
         recipe, batch, device = self.recipe, len(points), points.device
-        if recipe.shake:
-            by = rng.random((batch, 2)) * recipe.shake_by * (rng.random((batch, 1)) < recipe.shake)
-            draws = by, rng.uniform(*CYCLES, (batch, WAVES, 2)), rng.random((batch, WAVES, 2))
-            points = resampling.shaken(points, *(upload(each, device, torch.float32) for each in draws))
         if not recipe.crop:
             return points
         sides = 1 - (1 - recipe.crop_side) * rng.random((batch, 2))

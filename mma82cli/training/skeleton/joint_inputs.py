@@ -29,8 +29,8 @@ class JointInputs(Inputs):
     def train(self, clips: Clips, rows: np.ndarray, rng: np.random.Generator, scratch=None) -> Tensor:
         """See `Inputs`."""
         recipe, batch, device = self.recipe, len(rows), clips.device
-        points = _moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
-        points = resampling.relative(self.filmed(points, rng))
+        points = self._moments(clips, rows, resampling.train_moments(clips.frames[rows], recipe.frames, recipe.time_crop, rng))
+        points = resampling.relative(self.nearer(points, rng))
         angle = rng.uniform(-1, 1, batch) * math.radians(recipe.rotate)
         stretch = 1 + rng.uniform(-1, 1, (batch, 2)) * recipe.scale
         turn = (upload(draws, device, torch.float32) for draws in (angle, stretch))
@@ -46,16 +46,15 @@ class JointInputs(Inputs):
     def test(self, clips: Clips, rows: np.ndarray, num_clips: int, scratch=None) -> Tensor:
         """See `Inputs`."""
         moments = resampling.test_moments(clips.frames[rows], self.recipe.frames, num_clips, self.recipe.time_crop)
-        return resampling.relative(_moments(clips, np.repeat(rows, num_clips), moments))
+        return resampling.relative(self._moments(clips, np.repeat(rows, num_clips), moments))
 
     def mirror(self, batch: Tensor) -> Tensor:
         """See `Inputs`."""
         return resampling.mirrored(batch, self.layout.mirrored(), torch.ones(len(batch), dtype=torch.bool, device=batch.device))
 
-
-def _moments(clips: Clips, rows: np.ndarray, moments: np.ndarray) -> Tensor:
-    """The joints of clips `rows` (B,) at `moments` (B, T)."""
-    before = np.floor(moments).astype(np.int64)
-    after = np.minimum(before + 1, (clips.frames[rows] - 1)[:, None])
-    (points, _), (later, _) = clips.gather(rows, before), clips.gather(rows, after)
-    return resampling.between(points, later, upload(moments - before, clips.device, torch.float32))
+    def _moments(self, clips: Clips, rows: np.ndarray, moments: np.ndarray) -> Tensor:
+        """The joints of clips `rows` (B,) at `moments` (B, T)."""
+        before = np.floor(moments).astype(np.int64)
+        after = np.minimum(before + 1, (clips.frames[rows] - 1)[:, None])
+        (points, _), (later, _) = clips.gather(rows, before), clips.gather(rows, after)
+        return self.steadied(resampling.between(points, later, upload(moments - before, clips.device, torch.float32)))

@@ -18,10 +18,9 @@ class SkeletonRecipe(Recipe):
     """What networks on joints share, whatever they make of them."""
 
     frames: int = 32
+    steady: bool = False
     dropout: float = 0.5
     # augmentation
-    shake: float = 0.0
-    shake_by: float = 0.03
     crop: float = 0.0
     crop_side: float = 0.5
     flip: float = 0.5
@@ -39,7 +38,7 @@ class SkeletonRecipe(Recipe):
 
     limits: ClassVar = {
         "frames": (1, 4096), "dropout": (0, 0.999), "flip": (0, 1),
-        "shake": (0, 1), "shake_by": (0, 1), "crop": (0, 1), "crop_side": (0.01, 1),
+        "crop": (0, 1), "crop_side": (0.01, 1),
         "rotate": (0, 180), "scale": (0, 0.9), "jitter": (0, 1),
         "time_crop": (0, 0.95), "logit_adjustment": (0, 10), "class_balance": (0, 1), "body_loss": (0, 100), "clips": (1, 1000),
     }  # fmt: skip
@@ -107,6 +106,8 @@ class STGCNRecipe(SkeletonRecipe):
     """A graph network on joints, bones and their motion."""
 
     model: str = "stgcn"
+    # input
+    steady: bool = True
     # network
     channels: tuple[int, ...] = (48, 48, 96, 96, 192, 192)
     dilations: tuple[int, ...] = (1, 2, 3, 4)
