@@ -37,8 +37,7 @@ class SkeletonRecipe(Recipe):
     double_flip: bool = False
 
     limits: ClassVar = {
-        "frames": (1, 4096), "dropout": (0, 0.999), "flip": (0, 1),
-        "crop": (0, 1), "crop_side": (0.01, 1),
+        "frames": (1, 4096), "dropout": (0, 0.999), "flip": (0, 1), "crop": (0, 1), "crop_side": (0.01, 1),
         "rotate": (0, 180), "scale": (0, 0.9), "jitter": (0, 1),
         "time_crop": (0, 0.95), "logit_adjustment": (0, 10), "class_balance": (0, 1), "body_loss": (0, 100), "clips": (1, 1000),
     }  # fmt: skip
