@@ -42,7 +42,7 @@ def train(pipe, wanted: Wanted, asked) -> None:
     """Reads records, trains, writes a line an epoch. `asked` is a `training.task.Asked`."""
     from pathlib import Path
 
-    from mma82cli.training.device import choose_device
+    from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory, make_deterministic
     from mma82cli.training.families import FAMILIES
 
     quiet_decoders()
@@ -59,7 +59,6 @@ def train(pipe, wanted: Wanted, asked) -> None:
     data = _read(pipe, FAMILIES[settings.model].load("data")(settings, asked))
 
     from mma82cli.training.checkpoint import STATE
-    from mma82cli.training.device import choose_precision, keep_freed_memory, make_deterministic
     from mma82cli.training.loop import Run, fit
     from mma82cli.training.ranks import Ranks, join
 

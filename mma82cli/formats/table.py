@@ -192,8 +192,8 @@ class Reader(base.Reader):
 
 def _same_label(before: dict, record: dict) -> None:
     """Raises DataError where two rows give one clip two labels."""
-    label, name = record["label"], record_id(record)
-    if label != before["label"] and name == record_id(before):
+    label = record["label"]
+    if label != before["label"] and (name := record_id(record)) == record_id(before):
         several = "--columns actions=COLUMN makes a list of several, start and end make segments"
         raise wrong("label", label, f"{show(before['label'])}, as in the row before of {show(name)}: a clip has one ({several})")
 

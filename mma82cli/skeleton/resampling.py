@@ -70,6 +70,7 @@ def steadied(points: Tensor) -> Tensor:
 
 def _median(values: Tensor, dim: int) -> Tensor:
     """The middle of those that are numbers (the lower of two), NaN where there is none; `dim` is kept."""
+    # by sorting: torch.nanmedian finds places too, and those are not deterministic on a GPU
     last = values.isfinite().sum(dim, keepdim=True) - 1
     return values.sort(dim).values.gather(dim, last.clamp(min=0) // 2)  # NaN come last
 

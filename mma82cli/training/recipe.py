@@ -71,8 +71,10 @@ class Recipe:
 
     def smaller(self) -> str | None:
         """The recipe for a CPU, where this one's network is larger in all that tells."""
-        name, *keys = self.for_cpu or (None,)
-        small = load_recipe(name) if name else self
+        if not self.for_cpu:
+            return None
+        name, *keys = self.for_cpu
+        small = load_recipe(name)
         return name if all(getattr(self, key) > getattr(small, key) for key in keys) else None
 
     def learning_rate(self, step: int, steps: int) -> float:

@@ -21,11 +21,11 @@ class Predictor:
 
     def __init__(self, model: nn.Module, inputs: Inputs, device, dtype=torch.float32, num_clips=None):
         inputs.check(model)
-        recipe = inputs.recipe
+        recipe, device = inputs.recipe, torch.device(device)
         self.model = folded(recipe.model, model).to(device, dtype)
         self.inputs, self.dtype = inputs, dtype
-        self.replays = Replays(torch.device(device), torch.float32)  # the network is of `dtype` itself
-        self.shared = Shared(torch.device(device))
+        self.replays = Replays(device, torch.float32)  # the network is of `dtype` itself
+        self.shared = Shared(device)
         self.num_clips = num_clips or recipe.clips
         self.double = recipe.double_flip and num_clips is None
         self.scratch = inputs.scratch()
