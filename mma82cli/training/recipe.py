@@ -130,7 +130,8 @@ def load_recipe(name: str = "posec3d", overrides=()) -> Recipe:
             data |= _override(override)
         return _made(data)
     except WrongUsage as error:
-        raise WrongUsage(f"{path}: {error}") from None
+        changes = "".join(f" --set {override}" for override in overrides)
+        raise WrongUsage(f"{path}{changes}: {error}") from None
 
 
 def recipe_from_dict(values: dict, where="checkpoint") -> Recipe:

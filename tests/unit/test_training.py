@@ -89,7 +89,7 @@ def test_overrides_take_the_type_of_the_key():
 def test_a_bad_override_is_named(override, said):
     with pytest.raises(WrongUsage, match=".") as error:
         load_recipe("posec3d", [override])
-    assert said in str(error.value)
+    assert said in str(error.value) and f"posec3d.toml --set {override}: " in str(error.value)
 
 
 def test_a_bad_file_is_named(tmp_path):
