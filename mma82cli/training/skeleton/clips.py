@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STEPS = 65534  # of an int16, from the least place of a clip's joints to the greatest
 HUNDREDTHS, THOUSANDTHS, SCORE_STEPS = 100.0, 1000.0, 32767.0
 GROWTH = 1.25  # of the memory for joints, when it is full
+FARTHEST = 1 << 30  # pixels that a picture without width and height may have
 
 
 class Clip(NamedTuple):
@@ -161,7 +162,7 @@ def read_clip(record: dict, layout: Layout) -> Clip:
     joints = from_record(record, len(layout))
     np.clip(joints[..., 2], 0, 1, out=joints[..., 2])
     joints[joints[..., 2] == 0] = 0
-    widest, highest = np.ceil(joints[..., :2].max((0, 1, 2))).astype(int) + 1
+    widest, highest = np.ceil(joints[..., :2].max((0, 1, 2))).clip(0, FARTHEST).astype(int) + 1
     height = records.integer(record, "height", None, 1) or max(1, int(highest))
     width = records.integer(record, "width", None, 1) or max(1, int(widest))
     return Clip(joints, (height, width))
