@@ -78,6 +78,8 @@ def train(pipe, wanted: Wanted, asked) -> None:
     if not wanted.resume and (folder / STATE).exists():
         pipe.note(f"the run in {folder} is begun anew (--resume goes on with it)")
     pipe.note(f"{data.words()}; {where.type}, {precision}")
+    if was["epoch"] >= settings.epochs:
+        pipe.note(f"the run in {folder} has ended: epoch {was['epoch']} of {settings.epochs} is done")
     if not data.splits["val"]:
         pipe.note("no val records: the best epoch is the last")
     task = data.task(where, dtype)

@@ -104,7 +104,7 @@ def test_deterministic_runs_are_the_same_bytes_and_resume_goes_on_exactly(run, t
     assert one.code == 0 and one.out == two.out
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in FILES)
     again = train(run, taxonomy, tmp_path / "one", "--resume")
-    assert (again.code, again.out) == (0, "")
+    assert (again.code, again.out) == (0, "") and f"the run in {tmp_path / 'one'} has ended: epoch " in again.err
 
 
 def change(rows, at, **fields):
