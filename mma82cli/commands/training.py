@@ -157,10 +157,10 @@ def _read(pipe, data):
 
 
 def _add(pipe, data, line, found) -> None:
-    from mma82cli.records import SPLITS, DataError, wrong
+    from mma82cli.records import MISSING, SPLITS, DataError, wrong
 
     try:
-        split = line.record.get("split")
+        split = line.record.get("split", MISSING)
         if split not in SPLITS:
             raise wrong("split", split, "train, val or test (`mma82 make-splits` adds it)")
         if found is not None:
