@@ -89,16 +89,21 @@ def _adaptation(model, settings, about, asked, device, dtype):
 
 def _read(pipe, adaptation) -> list[dict]:
     """The light part of each target record, in order; the joints go into `adaptation`."""
-    from mma82cli.records import DataError, record_id
+    from mma82cli.records import DataError, record_id, show
 
     records, passed = [], 0
+    places: dict[str, str] = {}  # of ids: a clip that comes twice might be support and query of one run
     for line in pipe.progress(pipe.lines()):
         if "support_runs" not in line.record:
             passed += 1
             continue
         try:
-            light = {"id": record_id(line.record), "runs": _runs(line.record), "domain": line.record.get("domain")}
+            name = record_id(line.record)
+            if name in places:
+                raise DataError(f"id {show(name)} was given before, at {places[name]}; ids must differ")
+            light = {"id": name, "runs": _runs(line.record), "domain": line.record.get("domain")}
             light["label"], light["seen"] = adaptation.add(line.record)
+            places[name] = f"{line.file}:{line.number}"
         except DataError as error:
             pipe.reject(line, error)
         else:

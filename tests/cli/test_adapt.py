@@ -71,6 +71,14 @@ def test_what_is_no_few_shot_protocol_is_named(run, few):
     assert "4 records without support_runs passed over" in run("adapt", "run", cwd=folder, stdin=plain, env=QUICK).err
 
 
+def test_a_clip_that_comes_twice_is_named(run, few):
+    folder, _ = few
+    rows = targets(folder)
+    twice = run("adapt", "run", cwd=folder, stdin=[*rows, {**rows[0], "support_runs": [7]}], env=QUICK)
+    assert (twice.code, twice.out, twice.err.count("\n")) == (1, "", 1)
+    assert f'<stdin>:{len(rows) + 1}: id "{rows[0]["id"]}" was given before, at <stdin>:1; ids must differ' in twice.err
+
+
 def test_runs_are_those_that_have_support(run, few):
     folder, _ = few
     rows = [{**row, "support_runs": [10**9] if 0 in row["support_runs"] else []} for row in targets(folder)]
