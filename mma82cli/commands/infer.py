@@ -140,11 +140,14 @@ class _Stream:
 
     def all(self, split: str | None, size: int) -> None:
         """Every record of the split, `size` at a time."""
-        from mma82cli.records import DataError
+        from mma82cli.records import DataError, show
 
+        passed, chosen = 0, False
         for line in self.pipe.progress(self.pipe.lines()):
             if split is not None and line.record.get("split") != split:
+                passed += 1
                 continue
+            chosen = True
             try:
                 item = self.inference.check(line.record)
             except DataError as error:
@@ -155,6 +158,8 @@ class _Stream:
             if len(self.waiting) == size * self.ranks.world:
                 self.flush()
         self.flush()
+        if passed and not chosen:
+            self.pipe.note(f"none of {passed} records is of split {show(split)}")
 
     def flush(self) -> None:
         """Answers and writes what is waiting."""

@@ -268,6 +268,12 @@ def test_scores_are_probabilities_and_records_are_enriched(run, trained):
         assert list(got) == [*row, "scores", "taxonomy"] and all(got[key] == row[key] for key in row)
 
 
+def test_a_split_that_no_record_is_of_is_said(run, trained):
+    none, one = infer(run, trained[0], "--split", "tset"), infer(run, trained[0], "--split", "test")
+    assert (none.code, none.out) == (0, "") and one.err == ""
+    assert none.err == f'mma82 infer: none of {len(skeletons())} records is of split "tset"\n'
+
+
 def test_the_same_bytes_whatever_the_threads_file_or_batch(run, trained, tmp_path):
     (tmp_path / "c.jsonl").write_bytes(as_lines(skeletons()))
     first = infer(run, trained[0])
