@@ -10,7 +10,7 @@ from mma82cli.plots.style import cycle, save, style
 from mma82cli.records import DataError, is_number, show
 
 WITH_FILE = True  # its records carry `file`, the FILE that they came from
-WORDS = {"loss": "Loss", "top1": "Top-1 (%)", "mca": "MCA (%)", "map": "mAP (%)"}
+WORDS = {"loss": "Loss", "top1": "Top-1 (%)", "mca": "MCA (%)", "map": "mAP (%)", "map50": "mAP@0.5 (%)"}
 PANEL = (3.0, 2.4)  # inches
 
 
@@ -80,15 +80,19 @@ def figure(runs: dict[str, list[dict]]):
 
 def _curves(axes, panel: str, lines: list[dict], tint: str) -> None:
     if panel == "loss":
-        axes.plot(*_series(lines, "loss", 1), color=tint, linewidth=1.2)
+        _curve(axes, *_series(lines, "loss", 1), color=tint, linewidth=1.2)
         return
-    epochs, values = _series(lines, f"train_{panel}", 100)
-    axes.plot(epochs, values, color=tint, linewidth=0.8, linestyle=(0, (4, 2)), alpha=0.7)
+    _curve(axes, *_series(lines, f"train_{panel}", 100), color=tint, linewidth=0.8, linestyle=(0, (4, 2)), alpha=0.7)
     epochs, values = _series(lines, f"val_{panel}", 100)
-    axes.plot(epochs, values, color=tint, linewidth=1.2)
+    _curve(axes, epochs, values, color=tint, linewidth=1.2)
     if values:
         best = values.index(max(values))
         axes.plot(epochs[best], values[best], "o", color=tint, markersize=4)
+
+
+def _curve(axes, epochs: list[int], values: list[float], **look) -> None:
+    """A line; a lone epoch, which makes none, is a small dot."""
+    axes.plot(epochs, values, marker="o" if len(epochs) == 1 else "", markersize=2.5, **look)
 
 
 def _series(lines: list[dict], key: str, factor: int) -> tuple[list[int], list[float]]:

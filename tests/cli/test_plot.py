@@ -164,6 +164,12 @@ def test_curves_are_those_of_the_log():
     assert list(panels[1].lines[1].get_ydata()) == [50.0, 50.0]
 
 
+def test_a_first_epoch_is_seen():
+    panels = curves.figure(curves.runs_of(epochs(1, train_map50=0.2, val_map50=0.5))).axes
+    assert [panel.get_ylabel() for panel in panels] == ["Loss", "mAP@0.5 (%)"]
+    assert all(line.get_marker() == "o" for panel in panels for line in panel.lines)
+
+
 @pytest.mark.parametrize("bad", [{"loss": "low"}, {"val_top1": None}, {"epoch": [1]}])
 def test_curves_refuse_what_is_no_number(run, tmp_path, bad):
     refused = run("plot", "curves", "--out", tmp_path, stdin=[{**epochs(1)[0], **bad}])
