@@ -1,7 +1,8 @@
 """Truth and predictions of an untrimmed video over time, a row a label, under thumbnails where the video is there.
 
 In the upper half of a row lies the truth; in the lower half the best predictions, green where one takes a segment of its
-label (tIoU 0.5 or more, the best first, as the mAP has it), vermilion where none is left to take. Paler: a lower score.
+label (tIoU 0.5 or more, the best first, as the mAP has it), vermilion where none is left to take; blue where there is no
+truth to tell by. Paler: a lower score.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from mma82cli.metrics.detection import Spans, match
 from mma82cli.plots import chosen
 from mma82cli.plots.stills import film_of, stills
-from mma82cli.plots.style import GREEN, GREY, INK, VERMILION, save, style
+from mma82cli.plots.style import BLUE, GREEN, GREY, INK, VERMILION, save, style
 from mma82cli.records import DataError, is_number, optional_span, wrong
 
 HEEDS = ("--id", "--root")
@@ -88,7 +89,7 @@ def figure(record: dict, name: str, truth: Bars, found: Bars, root: str):
     rows = sheet.subplots(2 if pictures else 1, 1, squeeze=False, height_ratios=[0.7, tall] if pictures else None)[:, 0]
     if pictures:
         _strip(rows[0], pictures, end)
-    _bars(rows[-1], labels, truth, found)
+    _bars(rows[-1], labels, truth, found, VERMILION if "segments" in record else BLUE)
     rows[-1].set_xlim(0, end)
     rows[-1].set_xlabel("time (s)")
     rows[0].set_title(_title(name, labels, truth, found), loc="left", fontsize=8)
@@ -97,11 +98,15 @@ def figure(record: dict, name: str, truth: Bars, found: Bars, root: str):
 
 def _title(name: str, labels: list[str], truth: Bars, found: Bars) -> str:
     left = len(set(truth.labels) | set(found.labels)) - len(labels)
-    said = f"{name}: truth above, {len(found.labels)} best predictions below (green: takes a segment at tIoU {TIOU:g})"
-    return said + (f"; {left} more labels" if left else "")
+    count = len(found.labels)
+    said = f"{count} best predictions" if count > 1 else f"{count or 'no'} prediction"
+    if truth.labels:
+        said = f"truth above, {said} below" + (f" (green: takes a segment at tIoU {TIOU:g})" if count else "")
+    return f"{name}: {said}" + (f"; {left} more labels" if left else "")
 
 
-def _bars(axes, labels: list[str], truth: Bars, found: Bars) -> None:
+def _bars(axes, labels: list[str], truth: Bars, found: Bars, missed: str) -> None:
+    """The bars of each label's row; `missed` is the colour of a prediction that takes no segment."""
     ids = {label: i for i, label in enumerate(labels)}
     hits = _hits(truth, found)
     best = max(found.scores.max(initial=0), 1e-9)
@@ -111,11 +116,11 @@ def _bars(axes, labels: list[str], truth: Bars, found: Bars) -> None:
     for i in np.lexsort((found.scores, hits)).tolist():  # hits, and among them the best, lie on top
         if found.labels[i] in ids:
             start, stop = found.spans[i].tolist()
-            colour = _tint(GREEN if hits[i] else VERMILION, 0.25 + 0.75 * found.scores[i] / best)
+            colour = _tint(GREEN if hits[i] else missed, 0.25 + 0.75 * found.scores[i] / best)
             place = (-0.38 - ids[found.labels[i]], 0.34)
             axes.broken_barh([(start, stop - start)], place, facecolor=colour, edgecolor="white", linewidth=0.7)
     axes.set_yticks([-i for i in range(len(labels))], labels)
-    axes.set_ylim(-len(labels) + 0.5, 0.5)
+    axes.set_ylim(-max(1, len(labels)) + 0.5, 0.5)
     for i in range(len(labels) - 1):
         axes.axhline(-i - 0.5, color=GREY, linewidth=0.5)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import as_lines
 
-from mma82cli.plots import KINDS, chosen, confusion, curves, examples, overlay
+from mma82cli.plots import KINDS, chosen, confusion, curves, examples, overlay, timeline
 from mma82cli.skeleton.layouts import load_layout
 from mma82cli.taxonomy import load_taxonomy
 
@@ -215,6 +215,23 @@ def test_timeline_of_truth_and_predictions(run, tmp_path):
     assert bad.code == 1 and "field 'predictions[0]' is" in bad.err and bad.err.count("\n") == 1
     several = [{**VIDEO, "id": f"v{i}"} for i in range(6)]
     assert len(run("plot", "timeline", "--out", tmp_path / "more", stdin=several).records) == 8  # the first four
+
+
+@pytest.mark.parametrize(
+    "left, said, colour",
+    [
+        ({"predictions": VIDEO["predictions"]}, "a/b: 1 prediction", "#0072b2"),
+        ({"predictions": VIDEO["predictions"], "segments": []}, "a/b: 1 prediction", "#d55e00"),
+        ({"predictions": [], "segments": VIDEO["segments"]}, "a/b: truth above, no prediction below", "#222222"),
+        ({"predictions": [], "segments": []}, "a/b: no prediction", ""),
+    ],
+)
+def test_timeline_says_what_there_is(run, tmp_path, left, said, colour):
+    drawn = run("plot", "timeline", "--out", tmp_path, stdin=[{"id": "a/b", "duration": 12, **left}])
+    assert (drawn.code, drawn.err) == (0, "")
+    truth, found = (timeline.bars(left, field) or timeline.bars({}, None) for field in ("segments", "predictions"))
+    assert timeline.figure(left, "a/b", truth, found, ".").axes[0].get_title("left") == said
+    assert colour in (tmp_path / "timeline-a_b.svg").read_text()
 
 
 def test_confusion_is_a_matrix_and_its_worst_pairs(run, tmp_path):
