@@ -62,19 +62,36 @@ def run(
     only(pipe, f"{', '.join(kinds)}: goes by {', '.join(heeded)} alone", "KIND", "FILE", "--output", "--on-error", *heeded)
     faults = {}
     for name, module in modules.items():
-        with_file = getattr(module, "WITH_FILE", False)
-        records = ({**line.record, "file": line.file} if with_file else line.record for line in lines)
+        records = _Records(lines, getattr(module, "WITH_FILE", False))
         try:
             for path in module.draw(records, out, Options(root, tuple(ids or ()), taxonomy, layout)):
                 pipe.write({"figure": path})
         except UNFIT as error:
             raise DataError(f"{name}: lines unlike those that it is drawn from ({type(error).__name__}: {error})") from error
         except DataError as error:
-            faults[name] = error
+            faults[name] = records.placed(error)
     if len(faults) == len(modules):
         raise next(iter(faults.values()))
     for name, fault in faults.items():  # of several that `auto` tried
         pipe.note(f"no {name}: {fault}")
+
+
+class _Records:
+    """The records of the lines, and the line that one of them was taken from and is looked at (None: all have been read)."""
+
+    def __init__(self, lines, with_file: bool):
+        self.lines, self.with_file = lines, with_file
+        self.line = None
+
+    def __iter__(self) -> Iterator[dict]:
+        for line in self.lines:
+            self.line = line
+            yield {**line.record, "file": line.file} if self.with_file else line.record
+            self.line = None
+
+    def placed(self, error: DataError) -> DataError:
+        """The error with the place of the line, if it is one line's."""
+        return DataError(f"{self.line.file}:{self.line.number}: {error}") if self.line else error
 
 
 def _fitting(lines) -> tuple[list[str], Iterator]:

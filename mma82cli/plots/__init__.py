@@ -67,8 +67,12 @@ def chosen(
 
 def written_by(command: str, records: Iterable[dict], fields: Iterable[str]) -> list[dict]:
     """The records, all of which must have the fields that the lines of `command` have. Raises DataError."""
-    lines = list(records)
-    missing = next((f"a line without {show(field)}" for line in lines for field in fields if field not in line), None)
-    if missing or not lines:
-        raise DataError(f"{missing or 'no lines'}; expected what `mma82 {command}` writes")
+    lines, fields, expected = [], tuple(fields), f"expected what `mma82 {command}` writes"
+    for record in records:
+        missing = next((field for field in fields if field not in record), None)
+        if missing:
+            raise DataError(f"a line without {show(missing)}; {expected}")
+        lines.append(record)
+    if not lines:
+        raise DataError(f"no lines; {expected}")
     return lines

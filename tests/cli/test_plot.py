@@ -69,7 +69,7 @@ def test_overlay_is_a_strip_and_a_video(run, tmp_path, waving):
         assert (tmp_path / f"overlay-a_b_c.{end}").read_bytes() == (tmp_path / "again" / f"overlay-a_b_c.{end}").read_bytes()
     assert again.code == 0
     unnamed = run("plot", "overlay", "--out", tmp_path, stdin=[{**waving, "video": 5}])
-    assert (unnamed.code, unnamed.err) == (1, "mma82 plot: field 'video' is 5; expected a string\n")
+    assert (unnamed.code, unnamed.err) == (1, "mma82 plot: <stdin>:1: field 'video' is 5; expected a string\n")
 
 
 def test_what_moves_is_green_and_has_an_arrow(waving):
@@ -168,6 +168,19 @@ def test_a_first_epoch_is_seen():
     panels = curves.figure(curves.runs_of(epochs(1, train_map50=0.2, val_map50=0.5))).axes
     assert [panel.get_ylabel() for panel in panels] == ["Loss", "mAP@0.5 (%)"]
     assert all(line.get_marker() == "o" for panel in panels for line in panel.lines)
+
+
+@pytest.mark.parametrize(
+    "kind, lines, said",
+    [
+        ("curves", [*epochs(2), {"epoch": 3}], '<stdin>:3: a line without "loss"; '),
+        ("timeline", [VIDEO, {"id": "b"}], "<stdin>:2: b has no 'segments' and no 'predictions'; "),
+        ("timeline", as_lines([VIDEO]) + b"{\n", "<stdin>:2:1: broken JSON"),
+    ],
+)
+def test_a_line_that_is_no_figure_s_is_placed(run, tmp_path, kind, lines, said):
+    refused = run("plot", kind, "--out", tmp_path, stdin=lines)
+    assert refused.code == 1 and refused.err.startswith(f"mma82 plot: {said}"), refused.err
 
 
 @pytest.mark.parametrize("bad", [{"loss": "low"}, {"val_top1": None}, {"epoch": [1]}])
