@@ -24,6 +24,7 @@ MOST = 4  # videos that are drawn where none is named
 ROWS = 14  # labels of a figure
 AT_LEAST = 10  # predictions that are drawn; else twice as many as there are segments
 TIOU = 0.5
+LETTERS = 48  # of a label beside its row
 THUMBS, THUMB = 9, 160  # thumbnails of a figure, and their height in pixels
 
 
@@ -119,10 +120,15 @@ def _bars(axes, labels: list[str], truth: Bars, found: Bars, missed: str) -> Non
             colour = _tint(GREEN if hits[i] else missed, 0.25 + 0.75 * found.scores[i] / best)
             place = (-0.38 - ids[found.labels[i]], 0.34)
             axes.broken_barh([(start, stop - start)], place, facecolor=colour, edgecolor="white", linewidth=0.7)
-    axes.set_yticks([-i for i in range(len(labels))], labels)
+    axes.set_yticks([-i for i in range(len(labels))], [_fitted(label) for label in labels])
     axes.set_ylim(-max(1, len(labels)) + 0.5, 0.5)
     for i in range(len(labels) - 1):
         axes.axhline(-i - 0.5, color=GREY, linewidth=0.5)
+
+
+def _fitted(label: str) -> str:
+    """The label, or as much of it as leaves room for the bars."""
+    return label if len(label) <= LETTERS else label[: LETTERS - 1] + "…"
 
 
 def _tint(colour: str, weight: float) -> tuple[float, ...]:

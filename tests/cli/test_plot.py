@@ -247,6 +247,12 @@ def test_timeline_says_what_there_is(run, tmp_path, left, said, colour):
     assert colour in (tmp_path / "timeline-a_b.svg").read_text()
 
 
+def test_timeline_leaves_room_beside_long_labels(run, tmp_path):
+    segments = [{"start": 1, "end": 3, "label": "a" * 120}]
+    drawn = run("plot", "timeline", "--out", tmp_path, stdin=[{"id": "v", "segments": segments}])
+    assert (drawn.code, drawn.err) == (0, "")
+
+
 def test_confusion_is_a_matrix_and_its_worst_pairs(run, tmp_path):
     guesses = ["Nodding"] * 4 + ["Bowing head"] * 3 + ["Waving"]
     clips = [{"id": str(i), "label": "Nodding", "domain": "ab"[i % 2], "topk": [[g, 1]]} for i, g in enumerate(guesses)]
