@@ -31,9 +31,9 @@ mma82 infer run/ --export model.onnx
 DETAILS = """
 --export reads no records and heeds no options but --recipe and --taxonomy: it writes the network for onnxruntime and its kind,
 any batch to logits, whose softmax is averaged over test clips. It reads heatmaps (posec3d), joints as x and y from the middle
-of the clip's box in halves of its longer side and a score (stgcn), both of clips steadied where the recipe says steady = true,
-or RGB frames (gc-tsm and its kind) normalised as for ImageNet, or where the recipe says still = "remove" less their mean over
-the clip and divided by the rms of what is left, which counts as 1 where it is less.
+of the clip's box in halves of its longer side and a score (stgcn), or RGB frames (gc-tsm and its kind) normalised as for
+ImageNet, or where the recipe says still = "remove" less their mean over the clip and divided by the rms of what is left, which
+counts as 1 where it is less; all of clips steadied where the recipe says steady = true.
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mma82cli.rgb import crops, sampling
+from mma82cli.rgb import camera, crops, sampling
 from mma82cli.rgb.pictures import cut
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.video import Clip, Source
@@ -16,7 +16,8 @@ def train_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.G
     frames = _frames(source, clip, lambda count: draw(count, recipe.frames, rng))
     height, width = frames[0].shape[:2]
     box = crops.random_box(width, height, recipe.size, recipe.crop_scales, rng)
-    return cut(frames, box, recipe.size, flip=rng.random() < recipe.flip)
+    pictures = cut(frames, box, recipe.size, flip=rng.random() < recipe.flip)
+    return camera.steadied(pictures) if recipe.steady else pictures
 
 
 def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops: int) -> np.ndarray:
@@ -34,6 +35,8 @@ def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, n
         for start in range(0, len(frames), recipe.frames)
         for box in crops.test_boxes(width, height, recipe.test_size, num_crops)
     ]
+    if recipe.steady:
+        views = [camera.steadied(view) for view in views]
     return np.stack(views) if len(views) > 1 else views[0][None]
 
 

@@ -19,6 +19,7 @@ class GcTsmRecipe(Recipe):
     sampling: str = "parts"
     short_side: int = 256
     size: int = 224
+    steady: bool = False
     still: str = "keep"
     # network
     base_channels: int = 64
