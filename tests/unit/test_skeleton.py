@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mma82cli.records import DataError, WrongUsage
 from mma82cli.skeleton import HeatmapBuffer, geometry, heatmaps, layouts, limb_heatmaps, sampling
 from mma82cli.skeleton.keypoints import from_record, to_record
+from mma82cli.training.skeleton.clips import read_clip
 
 
 @pytest.mark.parametrize("name, joints, limbs", [("coco17", 17, 17), ("jhmdb15", 15, 14)])
@@ -203,6 +204,13 @@ def test_heatmaps_without_persons_axis_and_without_finite_joints():
     maps = heatmaps(points, (16, 12))
     assert maps.isfinite().all() and maps[0, 0, 0].max() == 0 and maps[0, 1, 1].max() == 0
     assert torch.isfinite(limb_heatmaps(points, [(0, 1), (1, 2)], (16, 12))).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_joints_at_the_end_of_the_world_are_read_quietly():
+    record = {"layout": "coco17", "keypoints": [[1e30, 5.0, 0.9] * 17]}
+    height, width = read_clip(record, layouts.load_layout("coco17")).shape
+    assert height == 6 and width > 1e9
 
 
 def test_scores_below_the_peers_thresholds_draw_nothing():
