@@ -204,7 +204,7 @@ def load_truth(path: str, taxonomy: Taxonomy) -> dict[str, dict]:
             else:
                 _add_segment(truth, record, taxonomy)
         except DataError as error:
-            raise DataError(f"{line.file}:{line.number}: {error}") from None
+            raise DataError(f"{line.place}: {error}") from None
     return truth
 
 

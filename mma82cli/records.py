@@ -38,7 +38,12 @@ def show(value, limit: int = 60) -> str:
         shown = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         shown = repr(value)
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return shortened(shown, limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, or as much of it as leaves room for a … within `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def wrong(field: str, value, expected: str) -> DataError:

@@ -35,6 +35,11 @@ class Line(NamedTuple):
     file: str
     number: int | str
 
+    @property
+    def place(self) -> str:
+        """For messages: `FILE:NUMBER`."""
+        return f"{self.file}:{' ' * isinstance(self.number, str)}{self.number}"
+
 
 def parse(raw: bytes, number: int) -> dict:
     """The object on one line. Raises DataError with the column."""
@@ -297,12 +302,11 @@ class Pipe:
     def reject(self, line: Line, error: Exception | str) -> None:
         """A record turns out bad: stop with its place, or under `--on-error skip` set it aside."""
         column = getattr(error, "column", None)
-        in_words = isinstance(line.number, str)
-        place = f"{line.file}:{' ' * in_words}{line.number}" + (f":{column}" if column else "")
+        place = line.place + (f":{column}" if column else "")
         if self.on_error != "skip":
             raise DataError(f"{place}: {error}")
         self.skipped += 1
-        where = {"line": None, "place": line.number} if in_words else {"line": line.number}
+        where = {"line": None, "place": line.number} if isinstance(line.number, str) else {"line": line.number}
         fault = {"error": f"{place}: {error}", "file": line.file, **where, "record": line.record}
         self._say(orjson.dumps(fault).decode())
 

@@ -103,7 +103,7 @@ def _read(pipe, adaptation) -> list[dict]:
                 raise DataError(f"id {show(name)} was given before, at {places[name]}; ids must differ")
             light = {"id": name, "runs": _runs(line.record), "domain": line.record.get("domain")}
             light["label"], light["seen"] = adaptation.add(line.record)
-            places[name] = f"{line.file}:{line.number}"
+            places[name] = line.place
         except DataError as error:
             pipe.reject(line, error)
         else:

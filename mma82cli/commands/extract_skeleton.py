@@ -181,4 +181,4 @@ def _tell(pipe, line, fields: dict, said: set[str]) -> None:
     told = [w + " (said once)" if w in once else w for w in told if w not in said]
     said.update(once)
     if told:
-        pipe.note(f"{line.file}:{line.number}: {line.record['video']}: {'; '.join(told)}")
+        pipe.note(f"{line.place}: {line.record['video']}: {'; '.join(told)}")

@@ -96,7 +96,7 @@ def _read(pipe, join) -> None:
         streams = join.open(name, source.peek(), len(files) == 1)
         for line in pipe.progress(source.lines()):
             try:
-                join.add(streams, line.record, f"{line.file}:{line.number}")
+                join.add(streams, line.record, line.place)
             except DataError as error:
                 source.reject(line, error)
         pipe.skipped += source.skipped

@@ -91,7 +91,7 @@ class _Records:
 
     def placed(self, error: DataError) -> DataError:
         """The error with the place of the line, if it is one line's."""
-        return DataError(f"{self.line.file}:{self.line.number}: {error}") if self.line else error
+        return DataError(f"{self.line.place}: {error}") if self.line else error
 
 
 def _fitting(lines) -> tuple[list[str], Iterator]:

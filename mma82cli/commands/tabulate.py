@@ -61,7 +61,7 @@ def run(
                 continue
             try:
                 for figure in melted(record, figures) if figures else [record]:
-                    pivot.add(figure, f"{line.file}:{line.number}")
+                    pivot.add(figure, line.place)
             except DataError as error:
                 source.reject(line, error)
     if not pivot.cells:

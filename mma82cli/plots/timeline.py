@@ -17,7 +17,7 @@ from mma82cli.metrics.detection import Spans, match
 from mma82cli.plots import chosen
 from mma82cli.plots.stills import film_of, stills
 from mma82cli.plots.style import BLUE, GREEN, GREY, INK, VERMILION, save, style
-from mma82cli.records import DataError, is_number, optional_span, wrong
+from mma82cli.records import DataError, is_number, optional_span, shortened, wrong
 
 HEEDS = ("--id", "--root")
 MOST = 4  # videos that are drawn where none is named
@@ -120,15 +120,10 @@ def _bars(axes, labels: list[str], truth: Bars, found: Bars, missed: str) -> Non
             colour = _tint(GREEN if hits[i] else missed, 0.25 + 0.75 * found.scores[i] / best)
             place = (-0.38 - ids[found.labels[i]], 0.34)
             axes.broken_barh([(start, stop - start)], place, facecolor=colour, edgecolor="white", linewidth=0.7)
-    axes.set_yticks([-i for i in range(len(labels))], [_fitted(label) for label in labels])
+    axes.set_yticks([-i for i in range(len(labels))], [shortened(label, LETTERS) for label in labels])
     axes.set_ylim(-max(1, len(labels)) + 0.5, 0.5)
     for i in range(len(labels) - 1):
         axes.axhline(-i - 0.5, color=GREY, linewidth=0.5)
-
-
-def _fitted(label: str) -> str:
-    """The label, or as much of it as leaves room for the bars."""
-    return label if len(label) <= LETTERS else label[: LETTERS - 1] + "…"
 
 
 def _tint(colour: str, weight: float) -> tuple[float, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mma82cli.rgb import camera, crops, sampling
+from mma82cli.rgb import crops, sampling
+from mma82cli.rgb.camera import steadied
 from mma82cli.rgb.pictures import cut
 from mma82cli.training.rgb.recipe import GcTsmRecipe
 from mma82cli.video import Clip, Source
@@ -16,8 +17,7 @@ def train_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, rng: np.random.G
     frames = _frames(source, clip, lambda count: draw(count, recipe.frames, rng))
     height, width = frames[0].shape[:2]
     box = crops.random_box(width, height, recipe.size, recipe.crop_scales, rng)
-    pictures = cut(frames, box, recipe.size, flip=rng.random() < recipe.flip)
-    return camera.steadied(pictures) if recipe.steady else pictures
+    return _pictures(frames, box, recipe.size, recipe, flip=rng.random() < recipe.flip)
 
 
 def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, num_crops: int) -> np.ndarray:
@@ -31,13 +31,17 @@ def test_clip(source: Source, clip: Clip, recipe: GcTsmRecipe, num_clips: int, n
     frames = _frames(source, clip, runs)
     height, width = frames[0].shape[:2]
     views = [
-        cut(frames[start : start + recipe.frames], box, recipe.test_size)
+        _pictures(frames[start : start + recipe.frames], box, recipe.test_size, recipe)
         for start in range(0, len(frames), recipe.frames)
         for box in crops.test_boxes(width, height, recipe.test_size, num_crops)
     ]
-    if recipe.steady:
-        views = [camera.steadied(view) for view in views]
     return np.stack(views) if len(views) > 1 else views[0][None]
+
+
+def _pictures(frames: list[np.ndarray], box: tuple, size: int, recipe: GcTsmRecipe, flip: bool = False) -> np.ndarray:
+    """A part of the frames as the recipe wants it: RGB uint8 (T, size, size, 3)."""
+    pictures = cut(frames, box, size, flip)
+    return steadied(pictures) if recipe.steady else pictures
 
 
 def _frames(source: Source, clip: Clip, choose) -> list[np.ndarray]:

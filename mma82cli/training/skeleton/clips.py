@@ -180,14 +180,14 @@ class LayoutOfStream:
         """The record's layout. Raises DataError where it is missing, unknown, or not the others'."""
         if "keypoints" not in record:
             raise wrong("keypoints", records.MISSING, "joints, frame by frame (`mma82 extract-skeleton` adds them)")
-        name, said = record.get("layout"), record.get("layout", records.MISSING)
+        name = record.get("layout", records.MISSING)
         if self.layout is None:
             if not isinstance(name, str) or not name:
-                raise wrong("layout", said, "the name of a joint set, such as coco17, or --layout")
+                raise wrong("layout", name, "the name of a joint set, such as coco17, or --layout")
             try:
                 self.layout = load_layout(name)
             except WrongUsage as error:
                 raise DataError(f"field 'layout' is {records.show(name)}; {error} (--layout)") from None
-        elif name != self.layout.name and not (self.given and name is None):
-            raise wrong("layout", said, f"{self.layout.name}, as {self.says}")
+        elif name != self.layout.name and not (self.given and name in (None, records.MISSING)):
+            raise wrong("layout", name, f"{self.layout.name}, as {self.says}")
         return self.layout
