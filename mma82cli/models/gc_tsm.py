@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mma82cli.models.folding import fold_norm, fused_relu, fuses, move_bias
 from mma82cli.models.gc_tsm_weights import HEAD, may_be_new, recognises, renamed
+from mma82cli.models.norms import BatchNorm1d, BatchNorm2d
 from mma82cli.records import DataError
 
 __all__ = ["HEAD", "GCTSM", "Dims", "fold", "from_state", "may_be_new", "recognises", "renamed"]
@@ -130,7 +131,7 @@ class LocalGate(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv3d(channels, channels, (3, 1, 1), bias=False)  # holds the weights; `forward` convolves in 2D
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1 = BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> (B, T, H, W, C)."""
@@ -146,7 +147,7 @@ class TemporalGate(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm1d(channels)
+        self.bn1 = BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> (B, T, 1, 1, C)."""
@@ -160,7 +161,7 @@ class SpatialGate(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=2, dilation=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels).requires_grad_(False)  # in the authors' checkpoints, but they never use it
+        self.bn1 = BatchNorm2d(channels).requires_grad_(False)  # in the authors' checkpoints, but they never use it
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> (B, 1, H, W, C)."""
@@ -173,7 +174,7 @@ class GlobalGate(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.conv = nn.Linear(channels, channels, bias=False)
-        self.bn1 = nn.BatchNorm1d(channels)
+        self.bn1 = BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, H, W, C) -> (B, 1, 1, 1, C)."""
@@ -186,12 +187,12 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int, dims: Dims):
         super().__init__()
         out = planes * EXPANSION
-        self.conv1, self.bn1 = nn.Conv2d(channels, planes, 1, bias=False), nn.BatchNorm2d(planes)
-        self.conv2, self.bn2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False), nn.BatchNorm2d(planes)
-        self.conv3, self.bn3 = nn.Conv2d(planes, out, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv1, self.bn1 = nn.Conv2d(channels, planes, 1, bias=False), BatchNorm2d(planes)
+        self.conv2, self.bn2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False), BatchNorm2d(planes)
+        self.conv3, self.bn3 = nn.Conv2d(planes, out, 1, bias=False), BatchNorm2d(out)
         self.downsample = None
         if stride > 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), BatchNorm2d(out))
         self.shift_div, self.gated = dims.shift_div, planes // dims.gate_div if dims.gate_div else 0  # channels of a gate
         if self.gated:
             self.eft1, self.eft2 = LocalGate(self.gated), TemporalGate(self.gated)
@@ -240,7 +241,7 @@ class GCTSM(nn.Module):
         super().__init__()
         self.dims = dims = Dims(**sizes) if dims is None else dims
         channels = dims.base_channels
-        self.conv1, self.bn1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels)
+        self.conv1, self.bn1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False), BatchNorm2d(channels)
         for i, blocks in enumerate(dims.stage_blocks):
             stage = nn.ModuleList()
             for j in range(blocks):

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mma82cli.models.folding import fold_norm, fused_relu, fuses, move_bias
+from mma82cli.models.norms import BatchNorm2d
 from mma82cli.models.weights import some
 from mma82cli.records import DataError
 
@@ -63,7 +64,7 @@ class ConvBN(nn.Module):
     def __init__(self, channels: int, out: int, kernel: tuple[int, int, int], stride: int = 1, t_stride: int = 1, relu=True):
         super().__init__()
         self.conv = nn.Conv3d(channels, out, kernel, bias=False)  # holds the weights; `forward` convolves in 2D
-        self.bn = nn.BatchNorm2d(out, eps=1e-5, momentum=0.1)
+        self.bn = BatchNorm2d(out, eps=1e-5, momentum=0.1)
         self.kernel, self.stride, self.t_stride, self.relu = kernel, stride, t_stride, relu
 
     def forward(self, x: Tensor, frames: int, added: Tensor | None = None) -> Tensor:

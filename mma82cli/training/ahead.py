@@ -10,31 +10,41 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mma82cli.training.draws import Draws
+
 if TYPE_CHECKING:
     from mma82cli.training.ranks import Ranks
     from mma82cli.training.task import Task
 
 
 class Part:
-    """A micro-batch: its `rows`, and `rng`, from which everything random about it is drawn."""
+    """What a pass of the network takes: a micro-batch, or several of one size. `rng` draws everything random about it, for
+    each of them with a generator of its own."""
 
-    def __init__(self, task: Task, rows: np.ndarray, seeds: list[int], pool: ThreadPoolExecutor | None):
-        self.task, self.rows, self.rng = task, rows, np.random.default_rng(seeds)
-        self._job = pool.submit(task.load, rows, self.rng) if pool else None
+    def __init__(self, task: Task, batches: list[np.ndarray], seeds: list[list[int]], pool: ThreadPoolExecutor | None):
+        """The rows and the seeds of each micro-batch."""
+        self.task, self.batches = task, batches
+        self.rngs = [np.random.default_rng(each) for each in seeds]
+        self.rng: Any = self.rngs[0] if len(batches) == 1 else Draws(self.rngs)
+        self._jobs = [pool.submit(task.load, *each) for each in zip(batches, self.rngs, strict=True)] if pool else None
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return sum(map(len, self.batches))
 
     def loaded(self) -> Any:
         """What the task's `load` made of the rows."""
-        return self._job.result() if self._job else self.task.load(self.rows, self.rng)
+        if self._jobs:
+            found = [job.result() for job in self._jobs]
+        else:
+            found = [self.task.load(*each) for each in zip(self.batches, self.rngs, strict=True)]
+        return found[0] if len(found) == 1 else self.task.joined(found)
 
 
 class Step(NamedTuple):
-    """A step of the optimiser: how many rows it has in all processes, and (i, part) of this process's parts."""
+    """A step of the optimiser: how many rows it has in all processes, and this process's parts."""
 
     size: int
-    parts: list[tuple[int, Part]]
+    parts: list[Part]
 
 
 def steps(task: Task, order: np.ndarray, seeds: list[int], ranks: Ranks, first: int = 0) -> Iterator[Step]:
@@ -48,13 +58,21 @@ def steps(task: Task, order: np.ndarray, seeds: list[int], ranks: Ranks, first: 
         for number in range(first, math.ceil(len(order) / recipe.batch_size)):
             rows = order[number * recipe.batch_size : (number + 1) * recipe.batch_size]
             mine = ranks.mine(micro_batches(rows, recipe.micro_batch))
-            waiting.append(Step(len(rows), [(i, Part(task, part, [*seeds, number, i], pool)) for i, part in mine]))
+            waiting.append(Step(len(rows), [Part(task, *part, pool) for part in _passes(mine, [*seeds, number], task.joins)]))
             if len(waiting) > depth:
                 yield waiting.popleft()
         yield from waiting
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _passes(mine: list[tuple[int, np.ndarray]], seeds: list[int], most: int) -> list[tuple[list, list]]:
+    """Numbered micro-batches -> (rows, seeds) of those of each pass: one, or up to `most` where all are of one size."""
+    if len({len(rows) for _, rows in mine}) > 1:
+        most = 1
+    groups = [mine[start : start + most] for start in range(0, len(mine), most)]
+    return [([rows for _, rows in group], [[*seeds, i] for i, _ in group]) for group in groups]
 
 
 def micro_batches(batch: np.ndarray, size: int) -> list[np.ndarray]:

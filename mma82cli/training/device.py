@@ -6,12 +6,17 @@ import contextlib
 import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from mma82cli.records import WrongUsage
 
+if TYPE_CHECKING:
+    from mma82cli.training.recipe import Recipe
+
+ACTIVATIONS = 48  # numbers that a residual network keeps for the backward pass for each that its first layer gives
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's malloc.h
 
 
@@ -48,6 +53,15 @@ def _has(instructions: str) -> bool:
         return bool(ask()) if ask else False
     except RuntimeError:
         return False
+
+
+def joins(recipe: Recipe, first: int, device: torch.device, dtype: torch.dtype) -> int:
+    """How many micro-batches go through a residual network at once in training, whose first layer gives `first` numbers a
+    clip: as many as half of a GPU's memory holds, whatever is free of it, for the same numbers in every run. 1 on a CPU."""
+    if device.type != "cuda":
+        return 1
+    each = recipe.micro_batch * first * ACTIVATIONS * dtype.itemsize
+    return max(1, torch.cuda.get_device_properties(device).total_memory // 2 // each)
 
 
 def autocast(device: torch.device, dtype: torch.dtype):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mma82cli.models.norms import Ghosts
 from mma82cli.records import DataError
 from mma82cli.training import ahead, checkpoint
 from mma82cli.training.ranks import Ranks
@@ -127,6 +128,7 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, b
     steps = math.ceil(len(order) / recipe.batch_size)
     lr = recipe.learning_rate(epoch * steps - 1, recipe.epochs * steps)
     model.train()
+    ghosts = Ghosts(model)
     with Team(model, _workers(recipe, run.device), task.scratch) as team:
         todo = ahead.steps(task, order, [run.seed, epoch], run.ranks, begun.steps)
         for step, (size, parts) in enumerate(todo, begun.steps):
@@ -135,6 +137,7 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, b
                 group["lr"] = lr * group["lr_scale"]
 
             def work(network, scratch, part, size=size):
+                ghosts(len(part.batches))
                 loss, counts = task.part_loss(network, part.loaded(), part.rng, scratch)
                 (loss * (len(part) / size)).backward()
                 return {"loss": loss.detach() * len(part), **counts}

@@ -94,6 +94,7 @@ class Data(Generic[RecipeT]):
 class Task(Generic[RecipeT, Network]):
     """What the loop trains on. A row is a training example: a clip, or a window of a video."""
 
+    joins = 1  # micro-batches of one size that go through the network at once; see `models.norms`
     loaders = 0  # threads that load ahead; 0: each part is loaded when its turn comes, as suits a CPU that has work anyway
 
     def __init__(self, recipe: RecipeT, rows: int, has_val: bool):
@@ -116,9 +117,14 @@ class Task(Generic[RecipeT, Network]):
         """The part of a micro-batch's work that needs no network, such as decoding: done ahead, by `loaders` threads."""
         return rows
 
+    def joined(self, loaded: list) -> Any:
+        """What `load` gave for several micro-batches, as it would give them for one."""
+        raise NotImplementedError
+
     def part_loss(self, network: Network, loaded: Any, rng: np.random.Generator, scratch) -> tuple[Tensor, dict]:
         """What `load` gave -> (mean loss of the micro-batch, {name: a sum over it, a tensor without gradient}). All draws,
-        dropout's too, are `rng`'s, so that an epoch does not depend on how many processes and copies share it."""
+        dropout's too, are `rng`'s (a `Draws` where micro-batches are joined), so that an epoch does not depend on how many
+        processes and copies share it."""
         raise NotImplementedError
 
     def figures(self, sums: dict[str, float], rows: int) -> dict:

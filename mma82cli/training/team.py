@@ -49,8 +49,8 @@ class Team:
         self.pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self.threads)
 
-    def gradients(self, parts: list[tuple], work: Callable) -> list:
-        """Calls `work(network, scratch, part)` for each (i, part); it calls backward. -> its results.
+    def gradients(self, parts: list, work: Callable) -> list:
+        """Calls `work(network, scratch, part)` for each part; it calls backward. -> its results.
 
         The sum of the gradients is left in those of `model`'s parameters that are trained, which had none.
         """
@@ -59,7 +59,7 @@ class Team:
         for start in range(0, len(parts), len(self.members)):
             group = parts[start : start + len(self.members)]
             members = self.members[: len(group)]
-            jobs = [self.pool.submit(work, *member, part) for member, (_, part) in zip(members, group, strict=True)]
+            jobs = [self.pool.submit(work, *member, part) for member, part in zip(members, group, strict=True)]
             results += [job.result() for job in jobs]
             if start == 0 and self.statistics:
                 torch._foreach_copy_(self.first, self.statistics)
@@ -68,7 +68,7 @@ class Team:
                 for parameter in trained:
                     parameter.grad = None
                 if total is None:
-                    total = torch._foreach_mul(each, 1) if self.copies else each
+                    total = torch._foreach_mul(each, 1) if self.copies and len(parts) > 1 else each
                 else:
                     total = torch._foreach_add(total, each)
         if total is None:  # more processes than parts

@@ -31,6 +31,7 @@ from mma82cli.training.detection.predict import Detector  # noqa: E402
 from mma82cli.training.detection.task import DetectionTask  # noqa: E402
 from mma82cli.training.detection.task import make_model as make_adatad  # noqa: E402
 from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory  # noqa: E402
+from mma82cli.training.draws import Draws  # noqa: E402
 from mma82cli.training.recipe import load_recipe  # noqa: E402
 from mma82cli.training.rgb.data import Labelled  # noqa: E402
 from mma82cli.training.rgb.predict import Predictor as RgbPredictor  # noqa: E402
@@ -141,14 +142,16 @@ def skeleton(bench: Bench, name: str) -> None:
     """Training: steps, and what making their inputs alone takes."""
     task = skeleton_task(name, random_clips(CLIPS if DEVICE.type == "cuda" else 256))
     recipe, rng, scratch = task.recipe, np.random.default_rng(0), task.scratch()
+    joins = min(task.joins, recipe.batch_size // recipe.micro_batch)
 
     def data(step: float) -> str:
-        rows = [rng.integers(0, task.rows, recipe.micro_batch) for _ in range(max(8, bench.steps))]
-        task.inputs.train(task.train, rows[0], rng, scratch)
+        rows = [rng.integers(0, task.rows, recipe.micro_batch * joins) for _ in range(max(8, bench.steps))]
+        draws = Draws([np.random.default_rng(i) for i in range(joins)])
+        task.inputs.train(task.train, rows[0], draws, scratch)
         start = wait()
         for part in rows:
-            task.inputs.train(task.train, part, rng, scratch)
-        share = (wait() - start) / len(rows) * recipe.batch_size / recipe.micro_batch / step
+            task.inputs.train(task.train, part, draws, scratch)
+        share = (wait() - start) / len(rows) * recipe.batch_size / (recipe.micro_batch * joins) / step
         minutes = CLIPS * recipe.epochs * recipe.repeat * step / recipe.batch_size / 60
         return f"data alone {share:.1%} of a step; {recipe.epochs} epochs of {CLIPS} clips: {minutes:.1f} min"
 

@@ -101,7 +101,7 @@ def test_running_statistics_are_those_of_the_first_part(network):
     """Whoever does the other parts of a step. (How many threads add up is told by the last bits: here it is one.)"""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    parts = [(i, torch.rand(2, 3, 4, 16, 16)) for i in range(5)]
+    parts = [torch.rand(2, 3, 4, 16, 16) for _ in range(5)]
 
     def work(model, scratch, x):
         loss = model.pooled(x).square().sum()
@@ -117,7 +117,7 @@ def test_running_statistics_are_those_of_the_first_part(network):
         found.append(model)
     alone = PoseC3D(**DIMS).train()
     alone.load_state_dict(network.state_dict())
-    alone.pooled(parts[0][1])
+    alone.pooled(parts[0])
     for model in found:
         for one, other in zip(model.buffers(), alone.buffers(), strict=True):
             np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -12,6 +12,7 @@ from mma82cli.devices import onto, upload
 from mma82cli.models.gc_tsm import GCTSM
 from mma82cli.records import DataError
 from mma82cli.rgb.pictures import normalise
+from mma82cli.training.device import joins
 from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.rgb.batches import train_clip
@@ -38,6 +39,7 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
         super().__init__(recipe, len(train), bool(val))
         self.loaders = cores() if device.type == "cuda" else 0
         self.replays = Replays(device, dtype, self.passes)
+        self.joins = joins(recipe, recipe.base_channels * recipe.frames * recipe.size**2 // 4, device, dtype)
         self.source, self.train, self.val, self.device, self.dtype = source, train, val, device, dtype
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
@@ -51,6 +53,11 @@ class RgbTask(Task[GcTsmRecipe, GCTSM]):
         chosen = [self.train[row] for row in rows]
         pictures = np.stack([train_clip(self.source, each.clip, self.recipe, rng) for each in chosen])
         return onto(pictures, self.device), [each.label for each in chosen]
+
+    def joined(self, loaded: list[tuple[Tensor, list[int]]]) -> tuple[Tensor, list[int]]:
+        """See `Task`."""
+        pictures, labels = zip(*loaded, strict=True)
+        return torch.cat(pictures), [label for each in labels for label in each]
 
     def part_loss(self, network: GCTSM, loaded: tuple[Tensor, list[int]], rng: np.random.Generator, scratch):
         """Mean cross-entropy of the clips that `load` gave, and how many are right."""

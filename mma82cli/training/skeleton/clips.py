@@ -120,6 +120,7 @@ class Clips:
         import torch  # here, so that reading records needs numpy alone
 
         self.frames, self.persons = arrays["frames"], arrays["persons"]
+        self.most = int(self.persons.max(initial=1))  # persons of a clip
         self.first = 1 + np.concatenate(([0], np.cumsum(self.frames * self.persons)[:-1]))
         self.device = torch.device(device)
         moved = {name: torch.from_numpy(arrays[name]).to(device) for name in ("joints", "shapes", "labels", "origins", "parts")}

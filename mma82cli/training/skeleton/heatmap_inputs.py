@@ -30,6 +30,7 @@ class HeatmapInputs(Inputs):
         self.kinds = recipe.heatmaps.split("+")
         if "limb" in self.kinds and not layout.limbs:
             raise DataError(f'layout {layout.name} has no limbs; expected some for heatmaps = "{recipe.heatmaps}"')
+        self.first = recipe.base_channels * recipe.frames * recipe.train_size**2
         self.reads = {"joint": "joint", "limb": "limb", "joint+limb": "joints and limb"}[recipe.heatmaps]
 
     def __len__(self) -> int:
@@ -53,7 +54,7 @@ class HeatmapInputs(Inputs):
         indices = sampling.train_indices(clips.frames[rows], recipe.frames, rng, recipe.time_crop)
         points, shapes = clips.gather(rows, indices)
         points, shapes = geometry.compact(self.nearer(self.steadied(points), rng), shapes)
-        points = self._distort(points, shapes, rng)
+        points = self._distort(points, shapes, rng, clips.most)
         draws = geometry.draw_crops(len(rows), rng, recipe.crop_area, recipe.crop_ratio)
         points, shapes = geometry.crop(points, geometry.crop_boxes(shapes, *(upload(x, device) for x in draws)))
         points, shapes = geometry.resize(points, shapes, (recipe.train_size, recipe.train_size))
@@ -90,8 +91,9 @@ class HeatmapInputs(Inputs):
             order += [len(order) + place for place in places]
         return batch[:, order].flip(-1)
 
-    def _distort(self, points: Tensor, shapes: Tensor, rng: np.random.Generator) -> Tensor:
-        """Turns and stretches each clip about its picture's middle, and shakes each joint, as far as the recipe asks."""
+    def _distort(self, points: Tensor, shapes: Tensor, rng: np.random.Generator, most: int) -> Tensor:
+        """Turns and stretches each clip about its picture's middle, and shakes each joint, as far as the recipe asks. It draws
+        for `most` persons, so that a clip's draws don't depend on those beside it."""
         recipe = self.recipe
         if not (recipe.rotate or recipe.scale or recipe.jitter):
             return points
@@ -103,7 +105,7 @@ class HeatmapInputs(Inputs):
         xy = points[..., :2] - side / 2
         xy = torch.einsum("bmtvi,bji->bmtvj", xy, upload(turn, xy.device, xy.dtype))
         if recipe.jitter:
-            noise = rng.standard_normal(tuple(xy.shape), dtype=np.float32)
+            noise = rng.standard_normal((batch, most, *xy.shape[2:]), dtype=np.float32)[:, : xy.shape[1]]
             xy = xy + upload(noise, xy.device) * (recipe.jitter * side)
         present = points[..., :2] != 0
         return torch.cat((torch.where(present, xy + side / 2, 0.0), points[..., 2:]), -1)

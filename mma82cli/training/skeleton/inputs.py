@@ -21,6 +21,7 @@ class Inputs:
     """Batches for a network, out of clips of a layout, as a recipe has it. All random draws are `rng`'s."""
 
     reads = "joint"  # of what the network has one channel each
+    first = 0  # numbers that its first layer makes of a clip in training; 0: a clip depends on those beside it
 
     def __init__(self, recipe, layout: Layout):
         self.recipe, self.layout = recipe, layout

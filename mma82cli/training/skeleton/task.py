@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mma82cli.devices import upload
 from mma82cli.taxonomy import Taxonomy
+from mma82cli.training.device import joins
 from mma82cli.training.ranks import Ranks
 from mma82cli.training.replays import Replays
 from mma82cli.training.skeleton.clips import Clips
@@ -27,6 +28,7 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
         super().__init__(inputs.recipe, len(train), val is not None)
         self.inputs, self.train, self.val, self.device, self.dtype = inputs, train, val, device, dtype
         self.replays = Replays(device, dtype, self.passes)
+        self.joins = joins(self.recipe, inputs.first, device, dtype) if inputs.first else 1
         truth = train.labels.cpu().numpy()
         self.counts = np.bincount(truth, minlength=len(labels))  # clips of each label
         self.weights = self.counts[truth].astype(np.float64) ** -self.recipe.class_balance
@@ -46,14 +48,18 @@ class SkeletonTask(Task[SkeletonRecipe, Any]):
         """See `Inputs`."""
         return self.inputs.scratch()
 
-    def part_loss(self, network, rows: np.ndarray, rng: np.random.Generator, scratch):
-        """The mean loss of the clips `rows`, and how many are right."""
-        batch = self.inputs.train(self.train, rows, rng, scratch)
+    def joined(self, loaded: list[np.ndarray]) -> np.ndarray:
+        """See `Task`."""
+        return np.concatenate(loaded)
+
+    def part_loss(self, network, loaded: np.ndarray, rng: np.random.Generator, scratch):
+        """The mean loss of the clips whose numbers are `loaded`, and how many are right."""
+        batch = self.inputs.train(self.train, loaded, rng, scratch)
         pooled = self.replays(network, network.pooled, batch)  # (B, C)
         pooled, dropout = pooled.float(), self.recipe.dropout
         kept = (rng.random(tuple(pooled.shape), dtype=np.float32) >= dropout) / (1 - dropout)
         logits = network.cls_head.fc_cls(pooled * upload(kept, self.device, torch.float32))
-        labels = self.train.labels[self.train.at(rows)]
+        labels = self.train.labels[self.train.at(loaded)]
         return self.loss(logits, labels), {"hits": (logits.argmax(1) == labels).sum()}
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
