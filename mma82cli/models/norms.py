@@ -25,7 +25,7 @@ class _GhostNorm(_BatchNorm):
         return torch.cat((super().forward(first), *rest))
 
     def _at_once(self, x: Tensor) -> Tensor:
-        parts = x.unflatten(0, (self.ghosts, -1)).float()  # (ghosts, B/ghosts, C, …)
+        parts = x.to(self.weight.dtype).unflatten(0, (self.ghosts, -1))  # (ghosts, B/ghosts, C, …)
         axes = (1, *range(3, parts.ndim))
         var, mean = torch.var_mean(parts, axes, correction=0, keepdim=True)
         self._count(mean[0].detach().flatten(), var[0].detach().flatten(), parts[0].numel() // x.shape[1])

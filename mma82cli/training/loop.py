@@ -129,7 +129,7 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, b
     lr = recipe.learning_rate(epoch * steps - 1, recipe.epochs * steps)
     model.train()
     ghosts = Ghosts(model)
-    with Team(model, _workers(recipe, run.device), task.scratch) as team:
+    with Team(model, _workers(task, run.device), task.scratch) as team:
         todo = ahead.steps(task, order, [run.seed, epoch], run.ranks, begun.steps)
         for step, (size, parts) in enumerate(todo, begun.steps):
             lr = recipe.learning_rate((epoch - 1) * steps + step, recipe.epochs * steps)
@@ -164,11 +164,12 @@ def train_epoch(model: nn.Module, optimizer, run: Run, task: Task, epoch: int, b
     return {"lr": lr, "loss": round(total["loss"] / len(order), 6), **task.figures(total, len(order))}
 
 
-def _workers(recipe: Recipe, device: torch.device) -> int:
-    """Copies of the network that share a step: one a core at most, and no more than there are micro-batches."""
-    if device.type != "cpu":
+def _workers(task: Task, device: torch.device) -> int:
+    """Copies of the network that share a step: one a core at most, and no more than there are micro-batches. One alone where
+    micro-batches are joined."""
+    if device.type != "cpu" or task.joins > 1:
         return 1
-    return min(torch.get_num_threads(), math.ceil(recipe.batch_size / recipe.micro_batch))
+    return min(torch.get_num_threads(), math.ceil(task.recipe.batch_size / task.recipe.micro_batch))
 
 
 def make_optimizer(groups: list[dict], recipe: Recipe) -> torch.optim.Optimizer:
