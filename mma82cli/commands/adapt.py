@@ -166,6 +166,8 @@ def _write(pipe, records: list[dict], runs: list[int], labels, rows: list[int], 
         record = records[i]
         for at, run in enumerate(runs):
             if run not in record["runs"]:
-                line = {"id": record["id"], "run": run, "label": labels.names[record["label"]], "domain": record["domain"]}
+                line = {"id": record["id"], "run": run, "label": labels.names[record["label"]]}
+                if record["domain"] is not None:
+                    line["domain"] = record["domain"]
                 scores = np.ascontiguousarray(probabilities[at, place])
                 pipe.write({**line, "scores": scores, "taxonomy": labels.name})

@@ -237,12 +237,15 @@ def _start_from(pipe, path: str, model, kind: str, labels) -> None:
     checkpoint, module = weights.read(path), models.module_of(kind)
     state = dict(models.names_of_ours(module, checkpoint.state))
     added = [key for key in model.state_dict() if key not in state and getattr(module, "may_be_new", lambda _: False)(key)]
+    notes = []
     if added:
-        pipe.note(f"{path} has no {weights.some(added)}: they start anew")
+        notes.append(f"{path} has no {weights.some(added)}: they start anew")
         state.update({key: model.state_dict()[key] for key in added})
     head = {key: value for key, value in model.state_dict().items() if key.startswith(module.HEAD)}
     fits = all(key in state and state[key].shape == value.shape for key, value in head.items())
     if not fits or (checkpoint.taxonomy and from_json(checkpoint.taxonomy).names != labels.names):
-        pipe.note(f"{path} has other labels than {labels.name}: its last layer is left out and starts anew")
+        notes.append(f"{path} has other labels than {labels.name}: its last layer is left out and starts anew")
         state = {key: value for key, value in state.items() if not key.startswith(module.HEAD)} | head
-    weights.fill(model, state, path)
+    weights.fill(model, state, path)  # or it is another kind of network, and nothing starts anew
+    for note in notes:
+        pipe.note(note)

@@ -79,6 +79,13 @@ def test_a_clip_that_comes_twice_is_named(run, few):
     assert f'<stdin>:{len(rows) + 1}: id "{rows[0]["id"]}" was given before, at <stdin>:1; ids must differ' in twice.err
 
 
+def test_no_domain_is_made_up(run, few):
+    folder, _ = few
+    rows = [{key: value for key, value in row.items() if key != "domain"} for row in targets(folder)]
+    result = run("adapt", "run", cwd=folder, stdin=rows, env=QUICK)
+    assert result.code == 0 and result.records and not any("domain" in line for line in result.records)
+
+
 def test_runs_are_those_that_have_support(run, few):
     folder, _ = few
     rows = [{**row, "support_runs": [10**9] if 0 in row["support_runs"] else []} for row in targets(folder)]

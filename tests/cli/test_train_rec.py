@@ -232,6 +232,7 @@ def test_init_takes_weights_and_starts_the_head_anew_for_other_labels(run, train
     assert other.code == 0 and other.err.count("has other labels than four") == 1
     misfit = train(run, four, tmp_path / "b", "--init", weights, "--set", "base_channels=8")
     assert misfit.code == 1 and "wrong shape" in misfit.err.splitlines()[-1] and "Traceback" not in misfit.err
+    assert "anew" not in misfit.err
 
 
 def test_ctrl_c_leaves_whole_checkpoints(run, taxonomy, tmp_path):
