@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mma82cli import models
+from mma82cli.models.norms import Ghosts
 from mma82cli.models.posec3d import PoseC3D
 from mma82cli.training import replays
 from mma82cli.training.detection.task import make_model as make_adatad
@@ -80,3 +81,38 @@ def test_recorded_steps_of_a_detector_are_the_others(monkeypatch):
             for one, other in zip(*found, strict=True):
                 torch.testing.assert_close(one, other, rtol=0, atol=0, msg=lambda text, turn=turn: f"turn {turn}: {text}")
     assert len(recorded.recordings) == 3 and all(recorded.recordings.values())
+
+
+@pytest.mark.parametrize("passes", [0, replays.COMPILED_FROM], ids=["recorded", "compiled"])
+@pytest.mark.parametrize("name", ["posec3d", "gc-tsm"])
+def test_micro_batches_at_once_teach_what_they_teach_alone(name, passes, monkeypatch):
+    """Outputs, gradients and running statistics, in float32."""
+    monkeypatch.setattr(replays, "AFTER", 1)
+    torch.manual_seed(0)
+    if name == "posec3d":
+        model, x = PoseC3D(base_channels=8, stage_blocks=(1, 2), temporal_strides=(1, 1)), torch.rand(12, 17, 8, 32, 32)
+    else:
+        model, x = make_gc_tsm(changed(load_recipe("gc-tsm-tiny"), stage_blocks=(1, 1)), 82), torch.randn(12, 4, 3, 64, 64)
+    for module in model.modules():
+        if getattr(module, "running_mean", None) is not None:
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    model, x = model.to(GPU).train(), x.to(GPU)
+    start, found = {key: value.clone() for key, value in model.state_dict().items()}, []
+    for parts in (3, 1):
+        model.load_state_dict(start)
+        work = model.pooled if name == "posec3d" else model.features
+        if parts == 1:
+            Ghosts(model)(3)
+            recorded = Replays(GPU, torch.float32, passes)
+            y = recorded(model, work, x)
+            assert recorded.records and all(recorded.recordings.values())
+            statistics = [buffer.clone() for buffer in model.buffers()]
+        else:
+            each = [work(x[:4])]
+            statistics = [buffer.clone() for buffer in model.buffers()]
+            y = torch.cat([*each, work(x[4:8]), work(x[8:])])
+        weight = torch.linspace(-1, 1, y.numel(), device=GPU).view_as(y)
+        gradients = torch.autograd.grad((y * weight).sum(), [p for p in model.parameters() if p.requires_grad], allow_unused=True)
+        found.append([y.detach().clone(), *(each.clone() for each in gradients if each is not None), *statistics])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).float().norm() <= 1e-3 * one.float().norm() + 1e-6
