@@ -24,8 +24,9 @@ COMPILED_FROM = 20_000  # passes of a run: what makes a minute's compilation wor
 
 
 class Replays:
-    """replays(network, work, *tensors) is work(*tensors) in the run's precision. `work` is a method of `network`, always the
-    same, that takes and gives tensors (a tuple, where there are several), always with the same ones needing a gradient.
+    """replays(network, work, *tensors) is work(*tensors) in the run's precision. `work` is a method of `network`, or what is
+    made of one, always the same. It takes and gives tensors (a tuple, where there are several), always with the same ones
+    needing a gradient.
 
     Where a shape comes often a recording is played, unless the run is to be deterministic. What it gives, gradients too, lies
     in memory that the next call writes over.

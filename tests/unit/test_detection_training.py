@@ -246,6 +246,26 @@ def test_six_steps_are_those_of_a_plain_loop(tmp_path, head, monkeypatch):
         torch.testing.assert_close(got, same, atol=3e-4, rtol=0, msg=name)
 
 
+def test_counts_outlast_a_recordings_memory():
+    """Which the next micro-batch writes over."""
+    task, given = task_of([film(1, 4.0, (1, 2, 0)), film(2, 3.0, (0.5, 2, 2))]), []
+    model = make_model(task.recipe, len(LABELS)).train()
+
+    def play(network, work, *tensors):
+        given.extend(work(*tensors))
+        return given
+
+    task.replays = play
+    rng = np.random.default_rng(0)
+    _, counts = task.part_loss(model, task.load(np.array([0, 1]), rng), rng, None)
+    kept = {name: value.item() for name, value in counts.items()}
+    with torch.no_grad():
+        for value in given:
+            value.fill_(-1.0)
+    assert kept["windows"] == 2 and kept["positives"] > 0 and kept["classes"] > 0
+    assert kept == {name: value.item() for name, value in counts.items()}
+
+
 def test_the_mean_of_the_weights_is_what_is_saved(tmp_path):
     from safetensors.torch import load_file
 

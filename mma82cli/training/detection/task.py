@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from mma82cli.crew import cores
 from mma82cli.detection import losses, targets
-from mma82cli.devices import upload
+from mma82cli.devices import onto, upload
 from mma82cli.metrics import detection as metric
 from mma82cli.models import actionformer, videomae
 from mma82cli.models.adatad import AdaTAD, Dims, level_masks
@@ -47,10 +48,12 @@ def make_model(recipe: AdaTADRecipe, classes: int, seed: int = 0) -> AdaTAD:
 
 
 class Batch(NamedTuple):
-    """Windows, and what happens in each: segments (N, 2) in moments and labels (N,)."""
+    """B windows, and what the network should say of each of their points, on the device: `classes` (B, P, C) uint8 and
+    `distances` (B, P, 2), as `targets.assign` gives them."""
 
     packed: Packed
-    truth: list[tuple[np.ndarray, np.ndarray]]
+    classes: Tensor
+    distances: Tensor
 
 
 class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
@@ -63,8 +66,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         self.loaders = cores() if device.type == "cuda" else 0
         self.source, self.labels, self.device, self.dtype, self.tell = source, labels, device, dtype, tell
         levels, window = recipe.branch + 1, recipe.window + -recipe.window % 2**recipe.branch  # as the pyramid halves it
-        each = [actionformer.points(level, window // 2**level, levels, device) for level in range(levels)]
-        self.points = torch.cat(each)
+        self.points = torch.cat([actionformer.points(level, window // 2**level, levels) for level in range(levels)])
         self.replays = Replays(device, dtype, self.passes)
         self.trained: dict[str, Tensor] = {}  # the network's parameters that are, since `parameter_groups` chose them
         self.average: dict[str, Tensor] = {}
@@ -96,7 +98,10 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
             return None
         recipe = self.recipe
         packed = pack([view.frames for view in views], recipe.window, recipe.fill, self.device, recipe.still)
-        return Batch(packed, [(view.segments, view.labels) for view in views])
+        spans = ((torch.from_numpy(view.segments).float(), torch.from_numpy(view.labels)) for view in views)
+        both = [targets.assign(self.points, *each, len(self.labels)) for each in spans]
+        classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
+        return Batch(packed, onto(classes.byte().numpy(), self.device), upload(distances, self.device))
 
     # -- the loss ----------------------------------------------------------------------------------------------
 
@@ -105,23 +110,24 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         if loaded is None:
             trained = [parameter.sum() for parameter in network.parameters() if parameter.requires_grad]
             return torch.stack(trained).sum() * 0.0, {"unread": torch.ones(())}
-        packed, truth = loaded
-        mask = packed.mask
-        found = self.replays(network, network.learn, *network.lesson(packed.clips, packed.windows, mask, rng))
-        levels = list(zip(found[::2], found[1::2], strict=True))
-        masks = level_masks(mask, len(levels))
-        both = [targets.assign(self.points, *self._uploaded(*spans), len(self.labels)) for spans in truth]
-        classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
-        by_class, by_boundary = losses.detection_losses(levels, masks, classes, distances, self.recipe.label_smoothing)
-        counts = {
-            "classes": by_class.detach(), "boundaries": by_boundary.detach(),
-            "positives": losses.positives(masks, classes).sum().float(),
-            "moments": mask.sum().float(), "windows": torch.tensor(float(len(truth))),
-        }  # fmt: skip
-        return (by_class + by_boundary) / len(truth), counts
+        packed, classes, distances = loaded
+        lesson = network.lesson(packed.clips, packed.windows, packed.mask, rng)
+        work = partial(self.judged, network)
+        by_class, by_boundary, positives = self.replays(network, work, packed.mask, classes, distances, *lesson)
+        # copies, for the next micro-batch may be written over them (`replays`)
+        names = {"classes": by_class, "boundaries": by_boundary, "positives": positives}
+        counts = {name: value.detach().clone() for name, value in names.items()}
+        counts |= {"moments": torch.tensor(float(sum(packed.lengths))), "windows": torch.tensor(float(len(classes)))}
+        return (by_class + by_boundary) / len(classes), counts
 
-    def _uploaded(self, segments: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-        return upload(segments, self.device, torch.float32), upload(labels, self.device)
+    def judged(self, network: AdaTAD, mask: Tensor, classes: Tensor, distances: Tensor, *lesson: Tensor) -> tuple[Tensor, ...]:
+        """-> sums of both losses, and how many points have an action. All of it is in the recording: to launch the losses'
+        hundreds of kernels, forward and back, takes a host as long as a GPU needs for some blocks."""
+        found = network.learn(*lesson)
+        levels = list(zip(found[::2], found[1::2], strict=True))
+        masks, wanted = level_masks(mask, len(levels)), classes.float()
+        by_class, by_boundary = losses.detection_losses(levels, masks, wanted, distances, self.recipe.label_smoothing)
+        return by_class, by_boundary, losses.positives(masks, wanted).sum().float()
 
     def gradients_ready(self, model: AdaTAD, gradients: list[Tensor], size: int, counts: list[dict], ranks: Ranks) -> None:
         """Divides by the moving mean of how many points of a step have an action (of `batch_size` windows, where it is the
