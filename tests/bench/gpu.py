@@ -1,11 +1,12 @@
-"""What training and inference reach on a GPU: python tests/bench/gpu.py [MODEL...] [--steps N] (default: all, 200 steps)
+"""What training and inference reach on a GPU: python tests/bench/gpu.py [MODEL...] [--steps N] [--profile] (default: all, 200)
 
     posec3d         the recipe's steps on as many random clips of 75 frames as the data set trains on; what part of a step is data
     gc-tsm          frames at hand, and from packs as `--cache` keeps them
     adatad-b, …     windows of the paper's mean length, frames at hand and as JPEGs in memory
     NAME-infer      the same networks at inference
 
-Rows (clips or windows) a second of steady steps, the share of the matrix rate in bf16 that is measured first, memory.
+Rows (clips or windows) a second of steady steps, the share of the matrix rate in bf16 that is measured first, memory. With
+--profile also the kernels and calls of the host in which a training step spends its time, and where it waits for the GPU.
 Runs on a CPU too, where it only shows that it runs.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +75,8 @@ def matrix_rate(side: int) -> float:
 class Bench:
     """Prints a row a measurement; `peak` is the matrix rate."""
 
-    def __init__(self, steps: int):
-        self.steps = steps
+    def __init__(self, steps: int, profile: bool = False):
+        self.steps, self.profile = steps, profile
         self.peak = matrix_rate(8192 if DEVICE.type == "cuda" else 512)
         name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU"
         print(f"{name}, torch {torch.__version__}, {DTYPE}; matrices at {self.peak / 1e12:.0f} Tflop/s", flush=True)
@@ -94,16 +97,18 @@ class Bench:
         run, whole = loop.Run(Path("."), {}, device=DEVICE), task.order
         size = task.recipe.batch_size
 
-        def few(steps: int):
-            return lambda rng: np.resize(whole(rng), steps * size)
+        def go(steps: int) -> float:
+            """Seconds a step."""
+            task.order = lambda rng: np.resize(whole(rng), steps * size)
+            start = wait()
+            loop.train_epoch(model, optimizer, run, task, 1, loop.Begun())
+            return (wait() - start) / steps
 
-        task.order = few(100 if DEVICE.type == "cuda" else 2)
-        loop.train_epoch(model, optimizer, run, task, 1, loop.Begun())
-        task.order = few(self.steps)
-        start = wait()
-        loop.train_epoch(model, optimizer, run, task, 2, loop.Begun())
-        took = (wait() - start) / self.steps
+        go(100 if DEVICE.type == "cuda" else 2)
+        took = go(self.steps)
         self.row(name, size / took, flop, more(took))
+        if self.profile:
+            where_time_goes(go)
 
     def calls(self, name: str, work, rows: int, flop: float, times: int) -> None:
         """`work`, which does `rows` rows a call."""
@@ -114,6 +119,31 @@ class Bench:
         for _ in range(times):
             work()
         self.row(name, rows * times / (wait() - start), flop)
+
+
+def where_time_goes(go, steps: int = 6, rows: int = 30) -> None:
+    """Prints milliseconds and calls a step, the longest first; and lines of code at which the host waited."""
+    kinds = [torch.profiler.ProfilerActivity.CPU, *([torch.profiler.ProfilerActivity.CUDA] * (DEVICE.type == "cuda"))]
+    with torch.profiler.profile(activities=kinds) as profile:
+        whole = 1e3 * go(steps)
+    for name, on_gpu in (("GPU", True), ("host", False)):
+        found = [
+            ((each.self_device_time_total if on_gpu else each.self_cpu_time_total) / 1e3 / steps, each.count / steps, each.key)
+            for each in profile.key_averages() if (each.device_type == torch.autograd.DeviceType.CUDA) is on_gpu
+        ]  # fmt: skip
+        total, calls = (sum(each[i] for each in found) for i in (0, 1))
+        print(f"  {name}: {total:.1f} ms in {calls:.0f} calls, of a step of {whole:.1f} ms")
+        for time_taken, count, key in sorted(found, reverse=True)[:rows]:
+            print(f"    {time_taken:8.3f} ms {count:7.1f} x {key[:100]}")
+    if DEVICE.type == "cuda":
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            go(steps)
+        torch.cuda.set_sync_debug_mode("default")
+        places = Counter(f"{each.filename}:{each.lineno}" for each in seen if "synchroniz" in str(each.message))
+        for place, count in places.most_common():
+            print(f"    waits {count / steps:.1f} x a step at {place}")
 
 
 # -- PoseC3D -------------------------------------------------------------------------------------------------------------
@@ -245,10 +275,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=USUAL)
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
     keep_freed_memory()
     replays.AFTER = 2  # a training can wait longer
-    bench = Bench(given.steps)
+    bench = Bench(given.steps, given.profile)
     for wanted in given.models:
         name = wanted.removesuffix("-infer")
         family = next(kind for kind in FAMILIES if name.startswith(kind))
