@@ -98,6 +98,8 @@ def run(
     asked = Asked(loaded[0].labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision, where)
     members = [member(*each, asked, where, dtype) for each in loaded]
+    if cache and all("keypoints" in each.drops for each in members):
+        pipe.note(f"{cache} stays as it is: of joints inference keeps nothing")
     inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, asked.labels, topk, stale, ranks)

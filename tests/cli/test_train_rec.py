@@ -275,6 +275,11 @@ def test_a_split_that_no_record_is_of_is_said(run, trained):
     assert none.err == f'mma82 infer: none of {len(skeletons())} records is of split "tset"\n'
 
 
+def test_a_cache_for_joints_is_said_to_be_of_no_use(run, trained, tmp_path):
+    result = infer(run, trained[0], "--cache", tmp_path / "packs")
+    assert result.code == 0 and result.err.count("of joints inference keeps nothing") == 1 and not (tmp_path / "packs").exists()
+
+
 def test_the_same_bytes_whatever_the_threads_file_or_batch(run, trained, tmp_path):
     (tmp_path / "c.jsonl").write_bytes(as_lines(skeletons()))
     first = infer(run, trained[0])
