@@ -19,12 +19,12 @@ def upload(values, device, dtype: torch.dtype | None = None) -> Tensor:
     return torch.as_tensor(values).to(device, dtype, non_blocking=True)
 
 
-def onto(pictures: np.ndarray, device: torch.device) -> Tensor:
-    """A large array of bytes as a tensor on `device`, from any thread: on its way there, where that is a GPU."""
+def onto(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on `device`, from any thread: on its way there, where that is a GPU."""
     if device.type != "cuda":
-        return torch.from_numpy(pictures)
+        return torch.from_numpy(values)
     with ALONE:
-        pinned = torch.empty(pictures.shape, dtype=torch.uint8, pin_memory=True)
-    np.copyto(pinned.numpy(), pictures)  # by this thread alone: torch would call all cores to it
+        pinned = torch.empty(values.shape, dtype=torch.from_numpy(values).dtype, pin_memory=True)
+    np.copyto(pinned.numpy(), values)  # by this thread alone: torch would call all cores to it
     with ALONE:
         return pinned.to(device, non_blocking=True)

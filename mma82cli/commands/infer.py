@@ -85,7 +85,7 @@ def run(
     rank, world, local = torchrun_place(pipe)
     loaded = [load_checkpoint(path, recipe, taxonomy) for path in (checkpoint, *(average or ()))]
     loaded = with_changes(loaded, {"sampling": sampling, "clips": clips})
-    _check(loaded[0].recipe.model, raw, topk)
+    _check(pipe, [each.recipe for each in loaded], raw, topk, cache)
 
     from mma82cli.training.device import choose_device, choose_precision, keep_freed_memory
     from mma82cli.training.ensemble import member, together
@@ -98,19 +98,21 @@ def run(
     asked = Asked(loaded[0].labels, layout=load_layout(layout) if layout else None, root=root, cache=cache, raw=raw)
     dtype = choose_precision(precision, where)
     members = [member(*each, asked, where, dtype) for each in loaded]
-    if cache and all("keypoints" in each.drops for each in members):
-        pipe.note(f"{cache} stays as it is: of joints inference keeps nothing")
     inference = together(members, [checkpoint, *(average or ())])
     stale = {"scores", "topk", "scores_kind", *(() if keep_keypoints else inference.drops)}
     work = _Stream(pipe, inference, asked.labels, topk, stale, ranks)
     work.all(split, batch_size or (1 if where.type == "cpu" else inference.at_once))
 
 
-def _check(kind: str, raw: bool, topk: int) -> None:
-    """Raises WrongUsage for what a checkpoint of this kind can't heed."""
+def _check(pipe, recipes: list, raw: bool, topk: int, cache) -> None:
+    """Raises WrongUsage for what a checkpoint of this kind can't heed, and tells of what it won't."""
     from mma82cli.records import WrongUsage
     from mma82cli.training.families import FAMILIES
+    from mma82cli.training.skeleton.recipe import SkeletonRecipe
 
+    if cache and all(isinstance(each, SkeletonRecipe) for each in recipes):
+        pipe.note(f"{cache} stays as it is: of joints inference keeps nothing")
+    kind = recipes[0].model
     detects = FAMILIES[kind].command == "train-det"
     if raw and not detects:
         raise WrongUsage(f"--raw: a checkpoint of {kind}; expected a detector")

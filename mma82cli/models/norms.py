@@ -36,9 +36,10 @@ class _GhostNorm(_BatchNorm):
     def _count(self, mean: Tensor, var: Tensor, numbers: int) -> None:
         """Moves the running statistics towards those of `numbers` numbers a channel."""
         assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.momentum is not None
         with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum or 0.1)
-            self.running_var.lerp_(var * (numbers / max(1, numbers - 1)), self.momentum or 0.1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (numbers / max(1, numbers - 1)), self.momentum)
             self.num_batches_tracked.add_(1)
 
 
@@ -56,7 +57,8 @@ class Ghosts:
     def __init__(self, network: nn.Module):
         # a list, for walking through a network takes as long as some of its layers
         self.norms = [module for module in network.modules() if isinstance(module, _GhostNorm)]
-        self.count = 1
+        self.count = 0
+        self(1)
 
     def __call__(self, count: int) -> None:
         if count != self.count:

@@ -57,6 +57,15 @@ def test_evaluation_knows_no_parts():
     assert torch.equal(ghost(x), want)
 
 
+def test_a_new_epoch_knows_nothing_of_the_last():
+    norm = BatchNorm2d(5)
+    Ghosts(norm)(3)
+    ghosts = Ghosts(norm)
+    assert norm.ghosts == 1
+    ghosts(3), ghosts(1)
+    assert norm.ghosts == 1
+
+
 def test_joint_draws_are_each_generators_own():
     def generators():
         return [np.random.default_rng(seed) for seed in range(3)]

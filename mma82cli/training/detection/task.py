@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mma82cli.crew import cores
 from mma82cli.detection import losses, targets
-from mma82cli.devices import onto, upload
+from mma82cli.devices import onto
 from mma82cli.metrics import detection as metric
 from mma82cli.models import actionformer, videomae
 from mma82cli.models.adatad import AdaTAD, Dims, level_masks
@@ -101,7 +101,7 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
         spans = ((torch.from_numpy(view.segments).float(), torch.from_numpy(view.labels)) for view in views)
         both = [targets.assign(self.points, *each, len(self.labels)) for each in spans]
         classes, distances = (torch.stack(parts) for parts in zip(*both, strict=True))
-        return Batch(packed, onto(classes.byte().numpy(), self.device), upload(distances, self.device))
+        return Batch(packed, *(onto(each.numpy(), self.device) for each in (classes.byte(), distances)))
 
     # -- the loss ----------------------------------------------------------------------------------------------
 
@@ -111,9 +111,9 @@ class DetectionTask(Task[AdaTADRecipe, AdaTAD]):
             trained = [parameter.sum() for parameter in network.parameters() if parameter.requires_grad]
             return torch.stack(trained).sum() * 0.0, {"unread": torch.ones(())}
         packed, classes, distances = loaded
-        lesson = network.lesson(packed.clips, packed.windows, packed.mask, rng)
-        work = partial(self.judged, network)
-        by_class, by_boundary, positives = self.replays(network, work, packed.mask, classes, distances, *lesson)
+        mask, work = packed.mask, partial(self.judged, network)
+        lesson = network.lesson(packed.clips, packed.windows, mask, rng)
+        by_class, by_boundary, positives = self.replays(network, work, mask, classes, distances, *lesson)
         # copies, for the next micro-batch may be written over them (`replays`)
         names = {"classes": by_class, "boundaries": by_boundary, "positives": positives}
         counts = {name: value.detach().clone() for name, value in names.items()}
