@@ -11,7 +11,9 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -150,7 +152,8 @@ def _plain(value):
 def run_in(pipe, function, options: dict) -> int:
     """Runs a command over its pipe: output is complete, or it is as if it had never begun."""
     try:
-        status = function(pipe, **options)
+        with _warnings_told(pipe):
+            status = function(pipe, **options)
         pipe.out.commit()
     except (DataError, WrongUsage) as error:
         _abandon(pipe)
@@ -163,6 +166,14 @@ def run_in(pipe, function, options: dict) -> int:
         raise
     # a silent process leaves with 0: torchrun ends all when one fails, and the one that writes may not have finished
     return status or int(bool(pipe.skipped) and not pipe.muted)
+
+
+@contextmanager
+def _warnings_told(pipe) -> Iterator[None]:
+    """What Python and libraries warn of in here is told as everything else: in a line, and not with -q."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: pipe.note(" ".join(str(message).split()))
+        yield
 
 
 def quiet_decoders() -> None:

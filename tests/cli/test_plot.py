@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import as_lines
 
-from mma82cli.plots import KINDS, chosen, confusion, curves, examples, overlay, timeline
+from mma82cli.plots import KINDS, Options, chosen, confusion, curves, examples, overlay, timeline
 from mma82cli.skeleton.layouts import load_layout
 from mma82cli.taxonomy import load_taxonomy
 
@@ -320,3 +321,24 @@ def test_examples_need_videos(run, tmp_path, films):
     (tmp_path / "empty.mp4").write_bytes(b"")
     empty = run("plot", "examples", "--out", tmp_path, "--root", tmp_path, stdin=[{"video": "empty.mp4", "label": "Nodding"}])
     assert empty.code == 1 and "empty.mp4" in empty.err and empty.err.count("\n") == 1
+
+
+def test_letters_that_no_font_has_are_told_in_a_line(run, tmp_path):
+    """Linear B, which is not even in fonts with Chinese letters."""
+    few = run("plot", "timeline", "--out", tmp_path, stdin=[{**VIDEO, "id": "v𐀀𐀁"}])
+    assert few.err.startswith("mma82 plot: no font here has 𐀀 𐀁, so boxes are drawn") and few.err.count("\n") == 1
+    many = "".join(map(chr, range(0x10000, 0x1000C))) + "𐀏𐀐"
+    assert "𐀋 …, so" in run("plot", "timeline", "--out", tmp_path, stdin=[{**VIDEO, "id": many}]).err
+    assert run("plot", "-q", "timeline", "--out", tmp_path, stdin=[{**VIDEO, "id": many}]).err == ""
+
+
+def test_other_fonts_have_the_letters_that_the_first_lacks(tmp_path, monkeypatch):
+    from mma82cli.plots import style
+
+    monkeypatch.setattr(style, "FONTS", ["No Such Font"] + style.FONTS[:1])
+    with pytest.warns(UserWarning, match="no font here has ⌒,"):
+        list(timeline.draw([{**VIDEO, "id": "⌒"}], str(tmp_path), Options()))
+    monkeypatch.setattr(style, "FONTS", style.FONTS + ["STIXGeneral"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(timeline.draw([{**VIDEO, "id": "⌒"}], str(tmp_path), Options()))
