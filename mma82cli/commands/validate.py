@@ -13,7 +13,7 @@ Of a record by itself: missing, wrong-type, unknown-split, negative-time, end-no
 fps-mismatch (with num_frames and duration), unknown-label, unknown-layout, malformed-keypoints, malformed-scores,
 malformed-box, frames-mismatch, duplicate-segment. Of lines: broken-json. Of records beside each other: duplicate-line,
 duplicate-id, overlap (of one annotator, video and label), two-domains (of a subject). With --media, of the files:
-missing-file, unreadable-file, truncated-file (mp4, mov, Matroska), and their own fps and duration.
+missing-file, unreadable-file, truncated-file (mp4, mov, Matroska, AVI), and their own fps and duration.
 
 Exit status 1 where there is a fault; else 0, and nothing is printed.
 """

@@ -49,7 +49,7 @@ def tail(clip: Clip, video: AnyVideo, times: np.ndarray) -> list[str]:
     if len(times) < expected - 1 and times[-1] + 1.5 / video.fps < end:
         return [fewer(len(times), expected)]
     if clip.end is None:
-        return short(clip.length, duration)
+        return short(clip.path, clip.length, duration)
     if clip.end > duration + 1.5 / video.fps:
         return [f"the clip ends at {clip.end:g} s, its video at {duration:g} s"]
     return []

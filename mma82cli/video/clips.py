@@ -10,7 +10,7 @@ import numpy as np
 
 from mma82cli.records import DataError
 from mma82cli.video.opening import Readers
-from mma82cli.video.reader import Video
+from mma82cli.video.reader import Video, torn
 
 NEAR = 0.5  # seconds: what annotators and headers may differ in about a video's end
 
@@ -43,9 +43,12 @@ def counted(clip: Clip, times: Sequence[float] | np.ndarray) -> Counted:
     return Counted(_some(clip, len(times)), float(times[-1]) + step_of(times))
 
 
-def short(length: float | None, end: float) -> list[str]:
-    """The warning, if any, of a clip of `length` seconds (None: unknown) that can be decoded up to its second `end` only."""
-    if length is None or length <= end + NEAR:
+def short(path: str, length: float | None, end: float) -> list[str]:
+    """The warning, if any, of a clip of `length` seconds (None: unknown, it is the whole file) that can be decoded up to its
+    second `end` only."""
+    if length is None:
+        return [f"truncated: the file is cut off, {end:.6g} s can be decoded"] if torn(path) else []
+    if length <= end + NEAR:
         return []
     return [f"truncated: {end:.6g} s of {length:.6g} s can be decoded"]
 

@@ -21,6 +21,7 @@ NEAR = 4.0  # seconds: a clip that begins this much later is reached by decoding
 LEAD = 1.0  # seconds: a jump lands this much before the clip, so that frames decoded right after it are not used
 HEAD = 4096  # bytes that tell a container
 _MATROSKA, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_OPEN = 1 << 32  # the length of an AVI that was never finished
 _INDEXED = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # mp4 and mov begin with one of these at byte 4
 
 
@@ -207,11 +208,17 @@ def cut_off(head: bytes, size: int) -> bool:
 
 
 def torn(path: str) -> bool:
-    """Whether a Matroska, mp4 or mov file is shorter than it says. An mp4 may be so and open: its index may come first."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
-        return _pictures_end(file, size) > size if head[4:8] in _INDEXED else cut_off(head, size)
+    """Whether a Matroska, mp4, mov or AVI file is shorter than it says (not: it is gone). An mp4 may be so and open: its index
+    may come first."""
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+            if head[:4] == b"RIFF":
+                return size < int.from_bytes(head[4:8], "little") + 8 < _OPEN
+            return _pictures_end(file, size) > size if head[4:8] in _INDEXED else cut_off(head, size)
+    except OSError:
+        return False
 
 
 def _pictures_end(file: BinaryIO, size: int) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -168,6 +169,13 @@ def test_a_video_that_breaks_off_is_told_of(run, films, trained, tmp_path, decod
     for more in ([], ["--cache", tmp_path / "cache"]):
         found = call(run, films, "infer", trained[0], *more, stdin=records, env=decoder)
         assert found.code == 0 and [record.get("warnings") for record in found.records] == said, found.err
+    cut = films[0] / "cut.mkv"
+    write_video(cut, "left", 60)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    [record] = call(run, films, "infer", trained[0], stdin=[{"video": "cut.mkv"}], env=decoder).records
+    [said] = record["warnings"]
+    left = re.fullmatch(r"truncated: the file is cut off, ([0-9.]+) s can be decoded", said)
+    assert left and 1 < float(left[1]) < 5, said
 
 
 def test_gates_need_two_clips(run, films, tmp_path):

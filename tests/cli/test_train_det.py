@@ -194,6 +194,10 @@ def test_videos_that_cannot_be_read_are_left_out_and_named(run, films, trained, 
     found = call(run, films, "infer", trained[0], stdin=[short, {**short, "duration": 3.2}, {"video": "short.mp4"}])
     said = ["truncated: 3 s of 6 s can be decoded"]
     assert [record.get("warnings") for record in found.records] == [["dark", *said], ["dark"], None], found.err
+    write_video(folder / "cut.mkv", 60, [])
+    (folder / "cut.mkv").write_bytes((folder / "cut.mkv").read_bytes()[:-2000])
+    [record] = call(run, films, "infer", trained[0], stdin=[{"video": "cut.mkv"}]).records
+    assert record["warnings"][0].startswith("truncated: the file is cut off, "), record
     found = call(run, films, "infer", trained[0], "--on-error", "skip", stdin=bad[8:])
     assert found.code == 1 and [record["id"] for record in found.records] == ["v8"] and found.err.count('"error"') == 2
 

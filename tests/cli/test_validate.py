@@ -134,10 +134,10 @@ def test_media_that_are_cut_off_are_told_though_they_open(run, tmp_path):
     import numpy as np
 
     film = np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), np.uint8)
-    for name in ("last.mp4", "film.mkv"):
-        write_film(tmp_path / name, film)
+    for name, letters in (("last.mp4", "mp4v"), ("film.mkv", "mp4v"), ("film.avi", "MJPG")):
+        write_film(tmp_path / name, film, letters=letters)
     (tmp_path / "first.mp4").write_bytes(index_first((tmp_path / "last.mp4").read_bytes()))
-    whole = [{"video": name} for name in ("last.mp4", "film.mkv", "first.mp4")]
+    whole = [{"video": name} for name in ("last.mp4", "film.mkv", "first.mp4", "film.avi")]
     (tmp_path / "tail.mp4").write_bytes((tmp_path / "first.mp4").read_bytes() + b"what a camera adds to it")
     result = run("validate", "--media", "--root", tmp_path, stdin=[*whole, {"video": "tail.mp4"}])
     assert (result.code, result.out) == (0, "")
@@ -145,8 +145,8 @@ def test_media_that_are_cut_off_are_told_though_they_open(run, tmp_path):
         path = tmp_path / record["video"]
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     result = run("validate", "--media", "--root", tmp_path, stdin=whole)
-    assert [r["fault"] for r in result.records] == ["unreadable-file", "truncated-file", "truncated-file"]
-    seen = run("extract-skeleton", "--model", "dots", "--jobs", 1, "--root", tmp_path, stdin=whole[2:]).records[0]
+    assert [r["fault"] for r in result.records] == ["unreadable-file"] + 3 * ["truncated-file"]
+    seen = run("extract-skeleton", "--model", "dots", "--jobs", 1, "--root", tmp_path, stdin=whole[2:3]).records[0]
     assert result.records[2]["message"] == f"{tmp_path}/first.mp4: {seen['warnings'][0]}; expected a whole file"
 
 

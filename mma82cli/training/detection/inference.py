@@ -41,4 +41,4 @@ class DetectionInference(Inference[AdaTADRecipe]):
             {"start": start, "end": end, "label": self.asked.labels.names[label], "score": score}
             for (start, end), label, score in zip(*columns, strict=True)
         ]
-        return {"predictions": listed, "warnings": short(film.length, found.end)}
+        return {"predictions": listed, "warnings": short(film.clip.path, film.length, found.end)}

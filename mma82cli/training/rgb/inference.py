@@ -28,7 +28,7 @@ class RgbInference(Inference[GcTsmRecipe]):
         """{"scores": float32 (classes,)} a clip, with a warning where it breaks off before its end, or what is wrong with it."""
         answers = self.predict([clip for clip, _ in items])
         return [
-            answer if isinstance(answer, DataError) else {"scores": answer, "warnings": short(length, self._end(clip))}
+            answer if isinstance(answer, DataError) else {"scores": answer, "warnings": short(clip.path, length, self._end(clip))}
             for (clip, length), answer in zip(items, answers, strict=True)
         ]
 
