@@ -140,16 +140,22 @@ def _recipe(wanted: Wanted):
 
 def _read(pipe, data):
     """The train and val records of the stream, in `data`; or what was kept of them."""
-    from collections import deque
+    from collections import Counter, deque
+
+    from mma82cli.records import show
 
     known = data.recall(pipe.files or ["-"])
     waiting: deque = deque()  # lines, and what other threads find out about them
+    ids: Counter[str] = Counter()
     for line in () if known else pipe.progress(pipe.lines()):
+        ids[str(line.record.get("id", line.place))] += 1
         waiting.append((line, data.look(line.record)))
         if len(waiting) > data.ahead:
             _add(pipe, data, *waiting.popleft())
     for line, found in waiting:
         _add(pipe, data, line, found)
+    if repeated := [name for name, count in ids.items() if count > 1]:
+        pipe.note(f"{len(repeated)} of {len(ids)} ids come more than once, such as {show(repeated[0])}; each record counts")
     data.complete(pipe.note)
     if not known and not pipe.skipped and not pipe.muted:
         data.keep()

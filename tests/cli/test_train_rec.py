@@ -169,6 +169,9 @@ def test_skip_sets_bad_records_aside(run, taxonomy, tmp_path):
     result = train(run, taxonomy, tmp_path / "r", "--on-error", "skip", "--set", "epochs=1", stdin=rows)
     assert result.code == 1 and len(result.records) == 1 and "8 train clips" in result.err
     assert any(json.loads(line)["line"] == 4 for line in result.err.splitlines() if line.startswith("{"))
+    rows = [*skeletons(9, "train"), *skeletons(2, "val")]
+    again = train(run, taxonomy, tmp_path / "s", "--set", "epochs=1", stdin=rows)
+    assert again.code == 0 and '2 of 9 ids come more than once, such as "c0"; each record counts' in again.err, again.err
 
 
 @pytest.mark.parametrize(
