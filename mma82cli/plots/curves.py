@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from mma82cli.plots import written_by
 from mma82cli.plots.style import cycle, save, style
-from mma82cli.records import DataError, is_number, show
+from mma82cli.records import is_number, wrong
 
 WITH_FILE = True  # its records carry `file`, the FILE that they came from
 WORDS = {"loss": "Loss", "top1": "Top-1 (%)", "mca": "MCA (%)", "map": "mAP (%)", "map50": "mAP@0.5 (%)"}
@@ -16,28 +16,30 @@ PANEL = (3.0, 2.4)  # inches
 
 def draw(lines: Iterable[dict], folder: str, options=None) -> list[str]:
     """Writes `curves.svg` and `curves.png` from lines of one or more runs. Raises DataError where they are something else."""
-    runs = runs_of(written_by("train-rec` or `train-det", lines, ("epoch", "loss")))
+    runs = runs_of(written_by("train-rec` or `train-det", map(_checked, lines), ("epoch", "loss")))
     with style(math=False):
         return save(figure(runs), folder, "curves")
 
 
 def runs_of(lines: list[dict]) -> dict[str, list[dict]]:
-    """The lines of each run by its name: the folder of its log. A run begins with a file, or where epochs start over.
-
-    Raises DataError where a figure is no number.
-    """
+    """The lines of each run by its name: the folder of its log. A run begins with a file, or where epochs start over."""
     runs: dict[str, list[dict]] = {}
     name = file = None
     for line in lines:
-        for key, value in line.items():
-            if (key in ("epoch", "loss") or key.startswith(("val_", "train_"))) and not is_number(value):
-                raise DataError(f"field '{key}' is {show(value)}; expected a number")
         if name is None or line.get("file") != file or line["epoch"] <= runs[name][-1]["epoch"]:
             file = line.get("file")
             name = _free(_name(file), runs)
             runs[name] = []
         runs[name].append(line)
     return runs
+
+
+def _checked(line: dict) -> dict:
+    """The line. Raises DataError where one of its figures is no number."""
+    for key, value in line.items():
+        if (key in ("epoch", "loss") or key.startswith(("val_", "train_"))) and not is_number(value):
+            raise wrong(key, value, "a number")
+    return line
 
 
 def _name(file: str | None) -> str:

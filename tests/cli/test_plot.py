@@ -175,6 +175,7 @@ def test_a_first_epoch_is_seen():
     "kind, lines, said",
     [
         ("curves", [*epochs(2), {"epoch": 3}], '<stdin>:3: a line without "loss"; '),
+        ("curves", [*epochs(2), {"epoch": 3, "loss": "low"}], "<stdin>:3: field 'loss' is \"low\"; expected a number"),
         ("timeline", [VIDEO, {"id": "b"}], "<stdin>:2: b has no 'segments' and no 'predictions'; "),
         ("timeline", as_lines([VIDEO]) + b"{\n", "<stdin>:2:1: broken JSON"),
     ],
