@@ -208,6 +208,7 @@ $(foreach model,$(MODELS),$(foreach domain,all $(DOMAINS),$(eval $(call RECOGNIT
 
 # the model of all domains, in each of them
 $(OUT)/scores/%-by-domain.jsonl: $(OUT)/preds/%-all.jsonl
+	mkdir -p $(@D)
 	$(SCORE) --split test --by domain $< | $(call named,"model":"$* (all)") > $@
 
 $(OUT)/table3.jsonl: $(foreach m,$(MODELS),$(foreach d,all $(DOMAINS),$(OUT)/scores/$(m)-$(d).jsonl) $(OUT)/scores/$(m)-by-domain.jsonl)
