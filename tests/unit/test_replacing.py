@@ -113,6 +113,7 @@ FIGURE = """
 from mma82cli.plots import style
 class Figure:
     def get_size_inches(self): return [8, 6]
+    def findobj(self, kind): return []
     def savefig(self, path, **options):
         with open(path, 'w') as file:
             file.write(str(options))
