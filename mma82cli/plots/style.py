@@ -44,7 +44,7 @@ def style(math: bool = True) -> Iterator[None]:
     ours: dict[Any, Any] = {"svg.hashsalt": "mma82", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
     ours |= {"text.parse_math": math, "font.family": _installed()}
     with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a warning a letter; `save` has one for all
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a warning a letter; `save` has one for all
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(ours)
         yield
