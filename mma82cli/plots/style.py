@@ -76,10 +76,11 @@ def _installed() -> list[str]:
 
 
 def _letters_without_font(figure) -> list[str]:
-    """The letters of the figure's words that stand in none of the fonts installed."""
+    """The letters of the figure's words that stand in none of the fonts of its style."""
+    from matplotlib import rcParams
     from matplotlib.font_manager import findfont, get_font
     from matplotlib.text import Text
 
     letters = {letter for text in figure.findobj(Text) for letter in text.get_text() if not letter.isascii()}
-    known = (get_font(findfont(name)).get_charmap() for name in _installed()) if letters else ()
+    known = (get_font(findfont(name)).get_charmap() for name in rcParams["font.family"]) if letters else ()
     return sorted(letters.difference(*(map(chr, charmap) for charmap in known)))

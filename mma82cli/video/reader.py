@@ -194,8 +194,10 @@ def _counts(head: bytes) -> bool:
 
 
 def cut_off(head: bytes, size: int) -> bool:
-    """Whether a Matroska file of `size` bytes, which begins with `head`, is shorter than it says: it says then, too, how long
-    it was."""
+    """Whether a Matroska or AVI file of `size` bytes, which begins with `head`, is shorter than it says: it says then, too, how
+    long it was."""
+    if head[:4] == b"RIFF":
+        return size < int.from_bytes(head[4:8], "little") + 8 < _OPEN
     if head[:4] != _MATROSKA:
         return False
     length, at = _number(head, 4)
@@ -214,8 +216,6 @@ def torn(path: str) -> bool:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             head = file.read(HEAD)
-            if head[:4] == b"RIFF":
-                return size < int.from_bytes(head[4:8], "little") + 8 < _OPEN
             return _pictures_end(file, size) > size if head[4:8] in _INDEXED else cut_off(head, size)
     except OSError:
         return False
